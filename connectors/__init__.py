@@ -1,0 +1,1 @@
+"""All input and output: Kafka and Debezium decoding, source readers, target writers."""
