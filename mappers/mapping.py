@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column as its own catalogue describes it. `type` is the engine's spelling with modifiers, e.g. numeric(10,2)."""
+    """A column as its own catalogue describes it. `type` is the engine's spelling with modifiers: numeric(10,2)."""
 
     name: str
     type: str
@@ -100,6 +100,12 @@ class Entry:
     key: tuple[str, ...]
     """Names of the target columns that identify a target row; each is in `columns` too."""
     where: Expression | None
+    carrier: tuple[str, ...] = ()
+    """Target columns that hold the source key verbatim, in `source_key` order; empty where some are not carried."""
+    key_is_derived: bool = True
+    """The target key is computed from the source key alone, so that a source key is enough to find its target row."""
+    not_empty: str = "refuse"
+    """What to do when the target table has rows before the backfill: refuse, or keep them beside the migrated ones."""
     group: str = "default"
     fingerprint: str = ""
     """sha256 of everything that decides what rows this entry produces; a changed mapping shows as a changed value."""
