@@ -11,7 +11,7 @@ from pathlib import Path
 from stacklib.cache import WHEELS
 from stacklib.part import Part
 from stacklib.ports import HOST
-from stacklib.processes import Command, environment
+from stacklib.processes import Command, environment, send, wait_gone, working_in
 from stacklib.stack import Stack, make_staging, unprivileged_user
 
 _SETTINGS = """\
@@ -58,6 +58,7 @@ class Postgres(Part):
         if not place.data.exists():
             place.install()
             self._initialise(stack, place)
+        place.clear_crash()
         (place.data / "stack.conf").write_text(f"{_SETTINGS}port = {stack.port(self.name)}\n")
         place.give(place.data / "stack.conf")
 
@@ -153,6 +154,14 @@ class _Place:
             for path in [partial, *partial.rglob("*")]:
                 self.give(path)
             partial.rename(self._software)
+
+    def clear_crash(self) -> None:
+        """Remove a killed server's lock, once its children are gone: the server takes an unreaped one for alive."""
+        orphans = working_in(self.data)
+        left = wait_gone(orphans, 5)
+        send(left, signal.SIGKILL)
+        wait_gone(left, 5)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def give(self, path: Path) -> None:
         """Make a file the server's own."""

@@ -154,6 +154,16 @@ def with_descendants(pids: Iterable[int]) -> set[int]:
     return family
 
 
+def working_in(directory: Path) -> set[int]:
+    """Return the processes whose working directory this is."""
+    found = set()
+    for pid in _pids():
+        with suppress(OSError):
+            if os.readlink(f"/proc/{pid}/cwd") == str(directory) and alive(pid):
+                found.add(pid)
+    return found
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process runs (one that only waits to be reaped does not)."""
     return _stat(pid) is not None
