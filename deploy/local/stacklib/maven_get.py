@@ -1,6 +1,7 @@
-"""Downloads exactly the files of a lock with jgo, checking each sha256. Run as a program, with jgo importable.
+"""Downloads exactly the files of a lock, checking each sha256. Run as a program, with jgo and requests importable.
 
-The repository is jgo's own default, or the mirror that Maven's user settings name for it.
+The repository, and where in it a file is, are what jgo says: its own default, or the mirror that Maven's user
+settings name for it.
 """
 
 import hashlib
@@ -8,7 +9,6 @@ import importlib
 import json
 import os
 import sys
-import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -20,6 +20,7 @@ from typing import Any
 _PARALLEL = 6
 _ATTEMPTS = 4
 _TIMEOUT_S = 60
+_BUSY = (429, 500, 502, 503, 504)
 _print_lock = threading.Lock()
 
 
@@ -57,33 +58,49 @@ def mirrors() -> dict[str, str] | None:
     return None
 
 
-def download(context: Any, pin: Pin, target: Path) -> int:
-    """Download one file, check it and move it into place; return its size."""
-    artifact = pin.artifact(context)
-    path: Path = artifact.resolve()
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != pin.sha256:
-        path.unlink()
-        raise ValueError(f"{pin.coordinate} has not the sha256 of the lock")
-    path.rename(target / path.name)
-    return len(content)
+class Downloader:
+    """Downloads files of a repository over connections that stay open."""
 
+    def __init__(self, target: Path) -> None:
+        """Prepare to download into a directory."""
+        requests = importlib.import_module("requests")
+        retry = importlib.import_module("urllib3").Retry(
+            total=_ATTEMPTS, backoff_factor=1, status_forcelist=_BUSY
+        )
+        self._target = target
+        self._context = importlib.import_module("jgo.maven").MavenContext(remote_repos=mirrors())
+        self._session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(
+                "https://", requests.adapters.HTTPAdapter(pool_maxsize=_PARALLEL, max_retries=retry)
+            )
 
-def get(context: Any, pin: Pin, target: Path) -> None:
-    """Download one file, trying again after a failure, and report it."""
-    started = time.monotonic()
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            size = download(context, pin, target)
-            break
-        except Exception as error:
-            pin.artifact(context).cached_path.unlink(missing_ok=True)
-            if attempt == _ATTEMPTS:
-                raise RuntimeError(f"{pin.coordinate}: {error}") from error
-            time.sleep(attempt)
-    report = {"name": pin.coordinate, "bytes": size, "seconds": time.monotonic() - started}
-    with _print_lock:
-        print(json.dumps(report), flush=True)
+    def get(self, pin: Pin) -> None:
+        """Download one file, check it, move it into place and report it."""
+        started = time.monotonic()
+        artifact = pin.artifact(self._context)
+        content = self._content(artifact)
+        if hashlib.sha256(content).hexdigest() != pin.sha256:
+            raise ValueError(f"{pin.coordinate} has not the sha256 of the lock")
+        (self._target / artifact.filename).write_bytes(content)
+        report = {"name": pin.coordinate, "bytes": len(content), "seconds": time.monotonic() - started}
+        with _print_lock:
+            print(json.dumps(report), flush=True)
+
+    def _content(self, artifact: Any) -> bytes:
+        """Return a file's content; a connection that breaks half-way is tried again."""
+        (repository,) = self._context.remote_repos.values()
+        url = f"{repository}/{artifact.component.path_prefix.as_posix()}/{artifact.filename}"
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(attempt)
+            try:
+                answer = self._session.get(url, timeout=_TIMEOUT_S)
+                answer.raise_for_status()
+                return bytes(answer.content)
+            except Exception as error:
+                failure = error
+        raise RuntimeError(f"{artifact}: {failure}") from failure
 
 
 def main() -> int:
@@ -91,12 +108,9 @@ def main() -> int:
     pins, target = read_lock(Path(sys.argv[1])), Path(sys.argv[2])
     if bundle := os.environ.get("SSL_CERT_FILE"):
         os.environ.setdefault("REQUESTS_CA_BUNDLE", bundle)
-    maven = importlib.import_module("jgo.maven")
-    with tempfile.TemporaryDirectory(dir=target) as partial, ThreadPoolExecutor(_PARALLEL) as pool:
-        context = maven.MavenContext(
-            repo_cache=Path(partial), local_repos=[], remote_repos=mirrors(), timeout=_TIMEOUT_S
-        )
-        pending = [pool.submit(get, context, pin, target) for pin in pins]
+    downloader = Downloader(target)
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        pending = [pool.submit(downloader.get, pin) for pin in pins]
         for future in as_completed(pending):
             if error := future.exception():
                 pool.shutdown(wait=False, cancel_futures=True)
