@@ -1,1 +1,1 @@
-"""The local stack: PostgreSQL twice, Kafka and Kafka Connect with Debezium, without containers and without root."""
+"""The local stack: PostgreSQL twice, Kafka and Kafka Connect with Debezium; no containers, no root."""

@@ -1,4 +1,4 @@
-"""The cache of fetched software: wheels from the Python index, jars from the Maven repository, all pinned by sha256."""
+"""The cache of fetched software: Python wheels and files of the Maven repository, all pinned by sha256."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ def cache_dir() -> Path:
 
 @dataclass(frozen=True)
 class Item:
-    """Something to fetch, described by locks/<name>.txt; a changed lock makes a new directory in the cache."""
+    """Something to fetch, described by locks/<name>.txt; a changed lock makes a new directory."""
 
     name: str
 
@@ -76,10 +76,11 @@ class MavenFiles(Item):
         env = {**os.environ, "PYTHONPATH": str(WHEELS.path)}
         argv = [sys.executable, "-B", str(program), str(self.lock), str(target)]
         with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as child:
-            assert child.stdout is not None
-            for line in child.stdout:
-                got = json.loads(line)
-                say(f"fetched {got['name']}: {got['bytes'] / 1e6:.1f} MB in {got['seconds']:.1f} s")
+            try:
+                _relay(child)
+            except BaseException:
+                child.kill()
+                raise
         if child.returncode != 0:
             raise StackError(f"could not fetch {self.name}: see above")
         for archive in target.glob("*.tar.gz"):
@@ -118,6 +119,14 @@ def _fill(item: Item, root: Path) -> None:
         partial.rename(item.path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _relay(child: subprocess.Popen[str]) -> None:
+    """Say what the Maven client reports."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        got = json.loads(line)
+        say(f"fetched {got['name']}: {got['bytes'] / 1e6:.1f} MB in {got['seconds']:.1f} s")
 
 
 def _call(argv: list[str]) -> None:

@@ -12,6 +12,7 @@ from stacklib.cache import cache_dir, fetch
 from stacklib.errors import StackError, UsageError
 from stacklib.locking import locked
 from stacklib.part import Part
+from stacklib.processes import mark_children
 from stacklib.registry import all_parts, default_names, select
 from stacklib.say import say
 from stacklib.stack import Stack, create_stack, open_stack
@@ -25,8 +26,8 @@ def main() -> int:
     """Run the command line; return the exit status."""
     args = _parser().parse_args()
     args.dir = args.dir.resolve()
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, _interrupt)
     handler: Callable[[argparse.Namespace], int] = args.handler
     try:
         return handler(args)
@@ -111,6 +112,7 @@ def _up(args: argparse.Namespace) -> int:
     """Start what does not run; undo it if that fails."""
     asked = select(_names(args.extra))
     open_stack(args.dir)
+    mark_children(args.dir)
     fetch(item for part in asked for item in part.items)
     args.dir.mkdir(parents=True, exist_ok=True)
     with locked(args.dir, _LOCK_WAIT_S):

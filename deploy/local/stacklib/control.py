@@ -26,6 +26,7 @@ def main_pid(stack: Stack, part: Part) -> int | None:
 
 def start_all(stack: Stack, parts: list[Part]) -> None:
     """Start the parts that do not run, all at once, and wait until they serve."""
+    _end_helpers(stack)
     with ThreadPoolExecutor(max(1, len(parts))) as pool:
         pending = {pool.submit(start, stack, part) for part in parts}
         try:
@@ -34,6 +35,12 @@ def start_all(stack: Stack, parts: list[Part]) -> None:
             stack.launcher.close()
             _end_young(stack)
             raise
+
+
+def _end_helpers(stack: Stack) -> None:
+    """End what a killed command was doing to prepare a part."""
+    helpers = {process.pid for process in running(stack.dir) if process.part.startswith(HELPER)}
+    end(with_descendants(helpers), signal.SIGKILL, 5)
 
 
 def _first_error(pending: set[Future[None]]) -> None:
@@ -81,6 +88,8 @@ def _await_ready(stack: Stack, part: Part, child: subprocess.Popen[bytes] | None
             raise StackError("interrupted")
         if child is not None and child.poll() is not None:
             raise StackError(f"{part.name} ended with {child.returncode}\n{tail(stack, part)}")
+        if child is None and main_pid(stack, part) is None:
+            raise StackError(f"{part.name} ended\n{tail(stack, part)}")
         if time.monotonic() > deadline:
             raise StackError(f"{part.name} is not up after {part.ready_bound_s:.0f} s\n{tail(stack, part)}")
         time.sleep(0.1)

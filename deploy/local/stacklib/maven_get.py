@@ -1,4 +1,4 @@
-"""Downloads exactly the files of a lock, checking each sha256. Run as a program, with jgo and requests importable.
+"""Downloads exactly the files of a lock, checking each sha256. A program; it needs jgo and requests.
 
 The repository, and where in it a file is, are what jgo says: its own default, or the mirror that Maven's user
 settings name for it.
@@ -70,10 +70,9 @@ class Downloader:
         self._target = target
         self._context = importlib.import_module("jgo.maven").MavenContext(remote_repos=mirrors())
         self._session = requests.Session()
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=_PARALLEL, max_retries=retry)
         for scheme in ("https://", "http://"):
-            self._session.mount(
-                "https://", requests.adapters.HTTPAdapter(pool_maxsize=_PARALLEL, max_retries=retry)
-            )
+            self._session.mount(scheme, adapter)
 
     def get(self, pin: Pin) -> None:
         """Download one file, check it, move it into place and report it."""

@@ -10,7 +10,7 @@ from stacklib.stack import Stack
 
 
 class Part:
-    """A server of the stack. Class attributes describe it; methods are called in the order in which they stand."""
+    """A server of the stack. Attributes describe it; its methods are called in the order given here."""
 
     name: str
     default: ClassVar[bool] = True

@@ -130,7 +130,7 @@ def _initdb(data: Path, secret: Path) -> list[str]:
 
 
 class _Place:
-    """Where a server's files are. Root's server runs as somebody else, who may not reach the cache or the stack."""
+    """Where a server's files are. Root's runs as somebody else, who may not reach the cache or the stack."""
 
     def __init__(self, stack: Stack, name: str) -> None:
         """Find the place of the server called name."""
@@ -156,9 +156,8 @@ class _Place:
             partial.rename(self._software)
 
     def clear_crash(self) -> None:
-        """Remove a killed server's lock, once its children are gone: the server takes an unreaped one for alive."""
-        orphans = working_in(self.data)
-        left = wait_gone(orphans, 5)
+        """Remove a killed server's lock, once its children are gone; an unreaped server would look alive."""
+        left = wait_gone(working_in(self.data), 5)
         send(left, signal.SIGKILL)
         wait_gone(left, 5)
         (self.data / "postmaster.pid").unlink(missing_ok=True)

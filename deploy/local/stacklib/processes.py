@@ -38,7 +38,7 @@ class Process:
 
 
 class Launcher:
-    """Starts processes for one stack until it is closed; after that it refuses, so that a cleanup is final."""
+    """Starts processes for one stack; once closed it refuses, so that a cleanup is final."""
 
     def __init__(self, stack_dir: Path) -> None:
         """Make a launcher whose processes carry the mark of stack_dir."""
@@ -88,6 +88,12 @@ class Launcher:
         child = self.spawn(HELPER + part, command, log)
         if child.wait() != 0:
             raise StackError(f"{Path(command.argv[0]).name} failed ({child.returncode})")
+
+
+def mark_children(stack_dir: Path) -> None:
+    """Let the processes that this one starts by itself, to fetch software, carry the mark of a stack."""
+    os.environ[DIR_MARKER] = str(stack_dir)
+    os.environ[PART_MARKER] = HELPER
 
 
 def environment(stack_dir: Path, part: str, extra: Mapping[str, str]) -> dict[str, str]:

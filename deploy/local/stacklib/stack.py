@@ -121,7 +121,7 @@ def unprivileged_user() -> pwd.struct_passwd | None:
 
 
 def staging_dir(directory: Path) -> Path:
-    """Return where root keeps the files of unprivileged processes: they may be unable to reach the stack's own."""
+    """Return where root keeps the files of unprivileged processes, who may not reach the stack's own."""
     base = Path("/var/tmp") if os.access("/var/tmp", os.W_OK) else Path(tempfile.gettempdir())
     return base / f"changeover-stack-{hashlib.sha256(str(directory).encode()).hexdigest()[:16]}"
 
