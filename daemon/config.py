@@ -1,0 +1,156 @@
+"""The configuration: one YAML file, checked as a whole before anything is connected to.
+
+Every problem is reported at once with its line (`config_errors`); secrets come in by reference (`references`). The
+models (`config_sections`) are the reference too: `json_schema` is published for editors, with their descriptions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from daemon.config_errors import Located, problems_of
+from daemon.config_sections import (
+    BackfillSection,
+    ConnectSection,
+    HeartbeatSection,
+    HttpSection,
+    KafkaSection,
+    LogSection,
+    Section,
+    SourceSection,
+    StreamSection,
+    TargetSection,
+)
+from daemon.logs import redacted
+from daemon.references import References, protect, restore
+from daemon.yaml_lines import Fault, Position, parse
+from mappers.errors import ConfigError, Problem
+
+try:
+    from mappers.spec import TableSpec  # type: ignore[import-not-found, unused-ignore]
+except ImportError:  # stand-in until mappers/spec.py lands
+
+    class TableSpec(BaseModel):  # type: ignore[no-redef, unused-ignore]
+        """A stand-in."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+        source: str = Field(alias="from", description="SCHEMA.TABLE of the old database")
+        to: str | None = None
+        key: dict[str, str] = {}
+        columns: dict[str, str] | str = "*"
+        overrides: dict[str, str] = {}
+        where: str | None = None
+        source_key: list[str] | None = None
+        group: str = "default"
+        if_not_empty: str = "refuse"
+
+
+DEFAULT_FILE = "changeover.yaml"
+PIPELINE = r"^[a-z][a-z0-9_-]{0,40}$"
+
+
+class Config(Section):
+    """The configuration of one pipeline. `${NAME}` and `${file:PATH}` are filled in inside any value."""
+
+    pipeline: str = Field(pattern=PIPELINE, description="Name of the pipeline: a-z, 0-9, _ and -")
+    source: SourceSection
+    target: TargetSection
+    kafka: KafkaSection
+    connect: ConnectSection | None = None
+    backfill: BackfillSection = Field(default_factory=BackfillSection)
+    stream: StreamSection = Field(default_factory=StreamSection)
+    heartbeat: HeartbeatSection = Field(default_factory=HeartbeatSection)
+    http: HttpSection = Field(default_factory=HttpSection)
+    log: LogSection = Field(default_factory=LogSection)
+    tables: list[TableSpec] = Field(min_length=1, description="The mapping: what becomes of each table")
+    _located: Located | None = PrivateAttr(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_names(cls, data: Any) -> Any:
+        """Fill in the names that follow from the pipeline's, and take `stream:` with nothing below it as defaults."""
+        pipeline = data.get("pipeline") if isinstance(data, dict) else None
+        if not isinstance(pipeline, str) or not re.match(PIPELINE, pipeline):
+            return data
+        sql_name, dashed = f"changeover_{pipeline.replace('-', '_')}", f"changeover-{pipeline}"
+        data = {name: value for name, value in data.items() if value is not None}
+        for section, defaults in (
+            ("source", {"slot": sql_name, "publication": sql_name}),
+            ("kafka", {"group": dashed}),
+            ("connect", {"connector": dashed}),
+        ):
+            if section in data:
+                data[section] = _with_defaults(data[section], defaults)
+        return data
+
+    def locate(self, error: ConfigError) -> ConfigError:
+        """The same problems as lines of the file this came from; for what the catalogues tell later on."""
+        return self._located.error(error.problems) if self._located else error
+
+    def shown(self) -> dict[str, Any]:
+        """The whole configuration with every secret masked, for `status` and `doctor`."""
+        shown: dict[str, Any] = redacted(self.model_dump(mode="json", by_alias=True, exclude={"tables"}))
+        shown["tables"] = self.model_dump(mode="json", by_alias=True, include={"tables"})["tables"]
+        return shown
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Config:
+    """The configuration in a file. Raises ConfigError with every problem in it."""
+    references = References(environ, path.parent)
+    document = parse(protect(_text(path)), references.expand, restore)
+    located = Located(str(path), document, references.mask)
+    problems: list[Problem] = []
+    config = None
+    if document.values:
+        try:
+            config = Config.model_validate(document.data)
+        except ValidationError as error:
+            problems = list(problems_of(error, document, json_schema()))
+    if config is None or document.faults:
+        raise located.error(problems, document.faults)
+    config._located = located
+    return config
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        message = f"the configuration cannot be read: {error.strerror}"
+        fault = Fault(Position(1, 1), Problem((), message, "name the file with --config"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        fault = Fault(Position(line, 1), Problem((), "the configuration is not UTF-8 text", "save it as UTF-8"))
+    raise Located(str(path)).error(faults=[fault])
+
+
+def _with_defaults(section: Any, defaults: Mapping[str, str]) -> Any:
+    """The section, as read or as built, with the names in it that nobody gave."""
+    if isinstance(section, BaseModel):
+        missing = {name: value for name, value in defaults.items() if not getattr(section, name)}
+        return section.model_copy(update=missing)
+    if isinstance(section, dict):
+        return section | {name: value for name, value in defaults.items() if section.get(name) in (None, "")}
+    return section
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the file. A number or a flag may also be a reference."""
+    schema = Config.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    for definition in schema["$defs"].values():
+        for name, field in definition.get("properties", {}).items():
+            if field.get("type") in ("integer", "number", "boolean"):
+                definition["properties"][name] = _or_reference(field)
+    return schema
+
+
+def _or_reference(field: dict[str, Any]) -> dict[str, Any]:
+    about = {name: field[name] for name in ("title", "description", "default") if name in field}
+    plain = {name: value for name, value in field.items() if name not in about}
+    return about | {"anyOf": [plain, {"type": "string", "pattern": r"^\$\{[^{}]+\}$"}]}

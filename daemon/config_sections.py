@@ -1,0 +1,197 @@
+"""The sections of the configuration file, apart from the mapping. Their descriptions are the published reference."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+OWNED_KAFKA_SETTINGS = frozenset(
+    ("bootstrap.servers", "group.id", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset",
+     "isolation.level")
+)  # fmt: skip
+"""Exactness rests on these; a user's value would silently break it."""
+
+
+def _postgresql(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        good = parts.scheme in ("postgresql", "postgres") and (bool(parts.path.strip("/")) or "dbname=" in parts.query)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("wrong value (expected postgresql://user@host:port/database); escape @ : / # in a "
+                         "password as %40 %3A %2F %23")  # fmt: skip
+    return url
+
+
+def _http(url: str) -> str:
+    try:
+        good = urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("wrong value (expected http://host:port or https://host:port)")
+    return url.rstrip("/")
+
+
+PostgresqlUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
+HttpUrl = Annotated[str, AfterValidator(_http)]
+Setting = str | int | float | bool
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
+PostgresqlName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,62}$")]
+
+
+class Section(BaseModel):
+    """What all sections share: nothing unknown, nothing changed afterwards, no values in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """`workers: true` would be one worker."""
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
+            raise ValueError("wrong value (expected a number)")
+        return value
+
+
+class SourceSection(Section):
+    """The old database."""
+
+    kind: Literal["postgresql"] = Field(description="Engine of the old database")
+    url: PostgresqlUrl = Field(description="postgresql://user@host:port/database, as seen from this process")
+    topic_prefix: Name = Field(description="Debezium's topic.prefix: topics are called PREFIX.SCHEMA.TABLE")
+    slot: PostgresqlName = Field(
+        default="", description="Replication slot (default: changeover_ and the pipeline's name)"
+    )
+    publication: PostgresqlName = Field(
+        default="", description="Publication (default: changeover_ and the pipeline's name)"
+    )
+    connect_timeout_s: int = Field(default=10, ge=1, le=300, description="Seconds to wait for a connection")
+
+
+class TargetSection(Section):
+    """The new store."""
+
+    kind: Literal["postgresql"] = Field(description="Engine of the new database")
+    url: PostgresqlUrl = Field(description="postgresql://user@host:port/database, as seen from this process")
+    control_schema: PostgresqlName = Field(
+        default="changeover", description="Schema of Changeover's own tables in the target"
+    )
+    connect_timeout_s: int = Field(default=10, ge=1, le=300, description="Seconds to wait for a connection")
+
+
+class KafkaSection(Section):
+    """The log between the two."""
+
+    bootstrap_servers: str = Field(min_length=1, description="host:port of one or more brokers, comma-separated")
+    group: Name = Field(default="", description="Consumer group (default: changeover- and the pipeline's name)")
+    partitions: int = Field(
+        default=4, ge=1, le=1000, description="Partitions of the topics that `connector apply` creates"
+    )
+    replication_factor: int = Field(
+        default=1, ge=1, le=15, description="Copies of the topics that `connector apply` creates"
+    )
+    retention_h: float = Field(
+        default=168, gt=0, le=87600, description="Hours the topics keep events; they must outlive the backfill"
+    )
+    schema_registry: HttpUrl | None = Field(
+        default=None, repr=False, description="URL of the schema registry, for Avro topics"
+    )
+    settings: dict[str, Setting] = Field(
+        default_factory=dict, repr=False, description="More librdkafka client settings, such as security.protocol"
+    )
+
+    @field_validator("settings")
+    @classmethod
+    def _not_owned(cls, settings: dict[str, Setting]) -> dict[str, Setting]:
+        owned = sorted(OWNED_KAFKA_SETTINGS.intersection(settings))
+        if owned:
+            raise ValueError(f"{', '.join(owned)} cannot be set; Changeover's exactness rests on its own value")
+        return settings
+
+
+class ConnectSection(Section):
+    """Kafka Connect with Debezium; left out where someone else runs the connector."""
+
+    url: HttpUrl = Field(repr=False, description="URL of Kafka Connect's REST interface")
+    connector: Name = Field(
+        default="", description="Name of the connector (default: changeover- and the pipeline's name)"
+    )
+    schemas_enable: bool = Field(default=False, description="JSON events carry their schema: larger, and not needed")
+    exactly_once: Literal["auto", "required", "off"] = Field(
+        default="auto",
+        description="Exactly-once source support of the Connect workers: use it if there, insist on it, or not",
+    )
+    poll_interval_ms: int = Field(default=20, ge=1, le=60_000, description="Milliseconds between the connector's polls")
+    database_url: PostgresqlUrl | None = Field(
+        default=None,
+        description="URL of the old database as the Connect workers see it, where that differs from source.url",
+    )
+    config: dict[str, str] = Field(
+        default_factory=dict, repr=False, description="Connector settings that override the generated ones"
+    )
+
+
+class BackfillSection(Section):
+    """Reading what is already there."""
+
+    workers: int = Field(default=2, ge=1, le=64, description="Chunks read at the same time")
+    chunk_rows: int = Field(default=50_000, ge=1, le=10_000_000, description="Rows a chunk is planned to have")
+    rows_per_second: int | None = Field(
+        default=None, ge=1, description="Limit over all workers of this process (default: none)"
+    )
+
+
+class StreamSection(Section):
+    """Applying what changes."""
+
+    batch_rows_max: int = Field(
+        default=10_000, ge=1, le=1_000_000, description="Most events applied in one transaction"
+    )
+    buffer_rows_max: int = Field(
+        default=40_000, ge=1, le=10_000_000, description="Most decoded events in memory; at least batch_rows_max"
+    )
+    flush_interval_ms: int = Field(
+        default=20, ge=0, le=60_000, description="Milliseconds to wait for more events before a small batch is applied"
+    )
+    shutdown_deadline_s: float = Field(
+        default=20, gt=0, le=600, description="Seconds to finish the batch in hand on SIGTERM"
+    )
+
+    @field_validator("buffer_rows_max")
+    @classmethod
+    def _holds_a_batch(cls, rows: int, info: ValidationInfo) -> int:
+        batch = info.data.get("batch_rows_max", 0)
+        if rows < batch:
+            raise ValueError(f"wrong value (expected at least batch_rows_max, which is {batch})")
+        return rows
+
+
+class HeartbeatSection(Section):
+    """Rows written to the source, which show that the whole way is open even when nothing else changes."""
+
+    interval_s: float = Field(default=1.0, gt=0, le=300, description="Seconds between heartbeats")
+
+
+class HttpSection(Section):
+    """/metrics, /status and the probes."""
+
+    host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address to listen on; only this machine by default"
+    )
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 turns HTTP off")
+
+
+class LogSection(Section):
+    """Logs on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged"
+    )
+    format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="auto: text on a terminal, JSON lines elsewhere"
+    )
