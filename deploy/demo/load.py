@@ -1,6 +1,8 @@
 """Fills the demo's databases: the old schema with 300,000 rows at the source, the new one, empty, at the target.
 
     python -m deploy.demo.load SOURCE_URL TARGET_URL [--scale N]
+
+`--scale` multiplies the rows.
 """
 
 from __future__ import annotations
