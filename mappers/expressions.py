@@ -1,25 +1,31 @@
 """A user's expression becomes SQL that is safe to run: tokens, recognised one by one, written anew, read back, checked.
 
 Two gates, each enough by itself: `render.py` lets only known words through and writes the SQL from what it recognised;
-`tree.py` reads that SQL with sqlglot and lets only known syntax through. Both say which columns are read, and must agree.
+`tree.py` reads that SQL with sqlglot and lets only known syntax through. Both find the columns read, and must agree.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
 
 from mappers.functions import FunctionCatalog
 from mappers.mapping import Expression, Table
-from mappers.names import fold
+from mappers.names import fold, readable
 from mappers.render import Renderer
 from mappers.tokens import ExpressionError, tokenize
-from mappers.tree import LONGEST, check, parse
+from mappers.tree import LONGEST, Node, check, parse
 
-if TYPE_CHECKING:
-    from sqlglot.expressions import Expression as Node
+__all__ = [
+    "ExpressionError",
+    "FunctionCatalog",
+    "column_expression",
+    "is_injective",
+    "parse_expression",
+    "plain_column",
+    "shown",
+]
 
-__all__ = ["ExpressionError", "FunctionCatalog", "is_injective", "parse_expression", "plain_column"]
-
+_STAGED = re.compile(r'\bs\."((?:[^"]|"")+)"')
 _WIDE_INTEGERS = frozenset(("bigint", "int8"))
 _TEXTS = frozenset(("text", "varchar", "character varying"))
 _INTEGERS = frozenset(("smallint", "integer", "bigint"))
@@ -29,7 +35,7 @@ _EXACT_AS_TEXT = _INTEGERS | {"text", "uuid", "character varying", "boolean", "d
 def parse_expression(text: str, source: Table, functions: FunctionCatalog, dialect: str = "postgres") -> Expression:
     """The checked expression of `text` over the source's columns. Raises ExpressionError with what to write instead.
 
-    Column names follow PostgreSQL: unquoted ones fold to lower case, quoted ones are exact. Only dialect "postgres" yet.
+    Column names follow PostgreSQL: unquoted ones fold to lower case, quoted ones are exact. Only "postgres" as yet.
     """
     if dialect != "postgres":
         raise ExpressionError(f"dialect {dialect} is not supported", "use postgres")
@@ -47,6 +53,11 @@ def column_expression(name: str) -> Expression:
     """The expression that is just the source column `name`."""
     quoted = name.replace('"', '""')
     return Expression(f's."{quoted}"', frozenset((name,)))
+
+
+def shown(expression: Expression) -> str:
+    """The expression as a person would write it, for hints: bare column names."""
+    return _STAGED.sub(lambda match: readable(match[1].replace('""', '"')), expression.sql)
 
 
 def plain_column(expression: Expression) -> str | None:

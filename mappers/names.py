@@ -11,6 +11,11 @@ from mappers.mapping import Table
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\s".]+))\s*')
 
 
+def words(text: str) -> frozenset[str]:
+    """The words of a list that is written as one string."""
+    return frozenset(text.split())
+
+
 def fold(word: str) -> str:
     """An unquoted identifier as PostgreSQL stores it: ASCII letters become lower case, nothing else changes."""
     return "".join(c.lower() if c.isascii() else c for c in word)
@@ -24,6 +29,11 @@ def quote(identifier: str) -> str:
 def qualified(table: Table) -> str:
     """The table as SQL names it: "schema"."name"."""
     return f"{quote(table.schema)}.{quote(table.name)}"
+
+
+def readable(*parts: str) -> str:
+    """A dotted name as a person would write it: quoted only where it must be."""
+    return ".".join(part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else quote(part) for part in parts)
 
 
 def split_name(text: str) -> tuple[str, str]:

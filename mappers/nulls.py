@@ -7,35 +7,32 @@ way round the pipeline would stop at a row.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from mappers.mapping import Expression
-from mappers.tree import parse
+from mappers.names import words
+from mappers.tree import Node, parse
 
-if TYPE_CHECKING:
-    from sqlglot.expressions import Expression as Node
-
-_NEVER = frozenset(
-    "Literal ByteString Boolean Interval Array Is NullSafeEQ NullSafeNEQ DataType DataTypeParam Var Identifier".split()
+_NEVER = words(
+    "Literal ByteString Boolean Interval Array Is NullSafeEQ NullSafeNEQ DataType DataTypeParam Var Identifier"
 )
-_ALWAYS = frozenset("Null JSONExtract JSONExtractScalar JSONBExtract JSONBExtractScalar Bracket Slice".split())
-_NEVER_CALLS = frozenset(
-    "concat num_nulls num_nonnulls jsonb_build_object jsonb_build_array json_build_object json_build_array".split()
+_ALWAYS = words("Null JSONExtract JSONExtractScalar JSONBExtract JSONBExtractScalar Bracket Slice")
+_NEVER_CALLS = words(
+    "concat num_nulls num_nonnulls jsonb_build_object jsonb_build_array json_build_object json_build_array"
 )
 _FIRST_ONLY = frozenset(("concat_ws", "format"))
 """NULL only where their first argument is."""
 _FIRST_PRESENT = frozenset(("coalesce", "greatest", "least"))
 """NULL only where all arguments are."""
-_MAKERS = frozenset(
+_MAKERS = words(
     "nullif regexp_match regexp_substr array_length array_upper array_lower array_ndims array_dims array_position "
     "array_positions jsonb_extract_path jsonb_extract_path_text json_extract_path json_extract_path_text "
     "jsonb_path_query_first jsonb_path_exists jsonb_path_match jsonb_path_query_array jsonb_set_lax lower_inf "
-    "jsonb_object json_object date_part scale min_scale".split()
+    "jsonb_object json_object date_part scale min_scale"
 )
 """May be NULL although no argument is (an empty array has no length, a path may lead nowhere)."""
-_COMPARISONS = frozenset(
+_COMPARISONS = words(
     "EQ NEQ GT GTE LT LTE Like ILike SimilarTo RegexpLike RegexpILike Between In ArrayContainsAll ArrayContainedBy "
-    "ArrayOverlaps JSONBContainsTopKey".split()
+    "ArrayOverlaps JSONBContainsTopKey"
 )
 
 

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 
 from mappers.functions import SYNTAX, UNSTEADY, FunctionCatalog
 from mappers.mapping import Table
-from mappers.names import did_you_mean, quote
+from mappers.names import did_you_mean, quote, words
 from mappers.tokens import END, ExpressionError, Kind, Token
 from mappers.typenames import read_type
 
-KEYWORDS = frozenset(
+KEYWORDS = words(
     "and or not case when then else end in is null true false like ilike similar to between symmetric distinct from "
-    "for array any all some collate as both leading trailing placing isnull notnull".split()
+    "for array any all some collate as both leading trailing placing isnull notnull"
 )
 """Reserved in PostgreSQL, so that none of them can be an unquoted column; and allowed in a scalar expression."""
-REFUSED = frozenset(
+REFUSED = words(
     "select with union except intersect values table where group having order limit offset fetch window over filter "
     "into insert update delete create drop alter grant do using on join lateral returning variadic row default "
-    "exists operator within".split()
+    "exists operator within"
 )
-_TYPED_LITERALS = frozenset("date time timestamp timestamptz timetz interval jsonb uuid".split())
+_TYPED_LITERALS = words("date time timestamp timestamptz timetz interval jsonb uuid")
 _COLLATIONS = frozenset(("C", "POSIX", "ucs_basic"))
 _NO_SPACE_BEFORE = frozenset((")", "]", ",", ".", "::"))
 _NO_SPACE_AFTER = frozenset(("(", "[", ".", "::", ""))
@@ -65,7 +65,7 @@ class Renderer:
             self._take(1, "::")
             self._type()
         elif token.text == ".":
-            raise ExpressionError("a dot is only allowed as table.column", "for a field of a JSON value write ->> 'field'")
+            raise ExpressionError("a dot is only allowed as table.column", "for a field of JSON write ->> 'field'")
         else:
             self._bracket(token.text if token.kind is Kind.MARK else "")
             self._take(1, token.text)
@@ -109,7 +109,7 @@ class Renderer:
 
     def _as(self) -> None:
         if not self.casts or self.casts[-1] != self.depth:
-            raise ExpressionError("AS is only allowed inside cast(… as type)", "the target column is the name on the left")
+            raise ExpressionError("AS is only allowed inside cast(… as type)", "the name on the left is the target's")
         self._take(1, "AS")
         self._type()
 
@@ -154,7 +154,7 @@ class Renderer:
         self._take(2, word, self._peek(1).text)
         if self._peek().kind in (Kind.WORD, Kind.QUOTED) and self._peek().text not in KEYWORDS | {"at"}:
             raise ExpressionError(
-                f"{self._peek().text} after the {word} literal is not supported", "write the unit inside: interval '1 day'"
+                f"{self._peek().text} after the {word} literal is not supported", "write the unit inside: '1 day'"
             )
 
     def _identifier(self, name: str, *, quoted: bool) -> None:
@@ -197,7 +197,7 @@ def _refused(word: str, is_column: bool = False) -> ExpressionError:
     if word in UNSTEADY:
         return ExpressionError(*FunctionCatalog().refusal(word))
     return ExpressionError(
-        f"{word.upper()} is not allowed: an expression is one value of one source row", "no subqueries, windows or clauses"
+        f"{word.upper()} is not allowed: an expression is one value of one source row", "no subqueries, no clauses"
     )
 
 

@@ -49,8 +49,8 @@ class TableSpec(BaseModel):
     )
     columns: Literal["*"] | dict[str, SqlText] = Field(
         default="*",
-        description='What fills the target: target column -> SQL expression over the source. "*": every column that has '
-        "the same name on both sides.",
+        description='What fills the target: target column -> SQL expression over the source. "*": every column '
+        "that has the same name on both sides.",
     )
     overrides: dict[str, SqlText] = Field(
         default_factory=dict,
@@ -63,7 +63,7 @@ class TableSpec(BaseModel):
     source_key: list[str] | None = Field(
         default=None,
         min_length=1,
-        description="For a source table without a primary key: NOT NULL columns with a unique index that identify a row.",
+        description="For a source table without primary key: NOT NULL columns with a unique index that identify a row.",
     )
     group: str = Field(default="default", min_length=1, description="Tables of one group are cut over together.")
     if_not_empty: Literal["refuse", "keep"] = Field(

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from mappers.names import fold
+from mappers.names import fold, words
 
 
 class ExpressionError(Exception):
@@ -44,8 +44,8 @@ class Token:
 
 END = Token(Kind.END, "")
 
-OPERATORS = frozenset(
-    "+ - * / % ^ = <> != < > <= >= || | & # ~ << >> ~* !~ !~* ~~ ~~* !~~ !~~* -> ->> #> #>> #- @> <@ ? ?| ?& &&".split()
+OPERATORS = words(
+    "+ - * / % ^ = <> != < > <= >= || | & # ~ << >> ~* !~ !~* ~~ ~~* !~~ !~~* -> ->> #> #>> #- @> <@ ? ?| ?& &&"
 )
 _PIECES = re.compile(
     r"""

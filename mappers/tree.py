@@ -8,21 +8,22 @@ Importing it costs 100 ms, hence the late import.
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
+from mappers.names import words
 from mappers.tokens import ExpressionError
 
-if TYPE_CHECKING:
-    from sqlglot.expressions import Expression as Node
+Node: TypeAlias = Any
+"""A node of sqlglot's tree; its class was renamed between versions."""
 
-NODES = frozenset(
+NODES = words(
     "Column Identifier Literal ByteString Boolean Null Paren Neg Not And Or Add Sub Mul Div Mod Pow DPipe BitwiseAnd "
     "BitwiseOr BitwiseXor BitwiseNot BitwiseLeftShift BitwiseRightShift EQ NEQ GT GTE LT LTE NullSafeEQ NullSafeNEQ Is "
     "In Between Like ILike SimilarTo Escape RegexpLike RegexpILike Any All Array Bracket Slice Case If Cast DataType "
     "DataTypeParam Dot Interval Var AtTimeZone Collate Anonymous Extract Substring Trim StrPosition Overlay "
     "JSONExtract JSONExtractScalar JSONBExtract JSONBExtractScalar JSONPath JSONPathRoot JSONPathKey JSONPathSubscript "
-    "JSONBContainsTopKey JSONBContainsAnyTopKeys JSONBContainsAllTopKeys ArrayContainsAll ArrayContainedBy ArrayOverlaps "
-    "JSONBDeleteAtPath".split()
+    "JSONBContainsTopKey JSONBContainsAnyTopKeys JSONBContainsAllTopKeys ArrayContainsAll ArrayContainedBy "
+    "ArrayOverlaps JSONBDeleteAtPath"
 )
 """The syntax that is allowed: everything else sqlglot can read (SELECT, windows, stars, parameters) is refused."""
 _READABLE = {"Tuple": "a list of values", "Star": "a star", "Alias": "AS", "Placeholder": "a parameter"}
@@ -52,14 +53,14 @@ def parse(sql: str) -> Node:
     except RecursionError as error:
         raise ExpressionError("the expression is nested too deeply", "compute it in the source") from error
     except SqlglotError as error:
-        raise ExpressionError(f"not a complete SQL expression: {_reason(error)}", "check brackets and operators") from error
+        raise ExpressionError(f"not an SQL expression: {_reason(error)}", "check brackets and operators") from error
     if len(trees) != 1 or trees[0] is None:
         raise ExpressionError("this is not one expression", "write one expression")
     return trees[0]
 
 
 def check(sql: str) -> frozenset[str]:
-    """The columns that rendered SQL reads, once every node of its tree is known to be allowed. Raises ExpressionError."""
+    """The columns that rendered SQL reads, once every node of its tree is found allowed. Raises ExpressionError."""
     inputs: set[str] = set()
     for node in parse(sql).walk():
         name = type(node).__name__
@@ -75,7 +76,7 @@ def check(sql: str) -> frozenset[str]:
 def _column(node: Node) -> str:
     if node.text("table") != "s" or not node.this.args.get("quoted"):
         raise ExpressionError(f"{node.sql()} is not understood here")
-    return node.name
+    return str(node.name)
 
 
 def _steady_cast(node: Node) -> None:

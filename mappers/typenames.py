@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mappers.names import quote
+from mappers.names import quote, words
 from mappers.tokens import END, ExpressionError, Kind, Token
 
 _TWO_WORDS = frozenset((("double", "precision"), ("character", "varying"), ("bit", "varying")))
 _ZONED = frozenset(("time", "timestamp"))
-_PSEUDO = frozenset(
+_PSEUDO = words(
     "record void trigger internal cstring unknown any anyelement anyarray anynonarray anyenum anyrange event_trigger "
-    "language_handler fdw_handler serial bigserial smallserial setof table oid xid xid8 cid tid aclitem".split()
+    "language_handler fdw_handler serial bigserial smallserial setof table oid xid xid8 cid tid aclitem"
 )
 _PUBLIC_PG = frozenset(("pg_lsn",))
 

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mappers.errors import Problem
+from mappers.expressions import shown
 from mappers.mapping import Entry
 
-_SPELLING = re.compile(r"^(?P<name>[^()\[\]]+?)\s*(?:\((?P<modifier>[^)]*)\))?\s*(?P<zone>with(?:out)? time zone)?(?P<array>(?:\[\])*)$")
+_SPELLING = re.compile(
+    r"(?P<name>[^()\[\]]+?)\s*(?:\((?P<modifier>[^)]*)\))?\s*(?P<zone>with(?:out)? time zone)?(?P<array>(?:\[\])*)"
+)
 _ALIASES = {
     "int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint", "float4": "real", "bool": "boolean",
     "float8": "double precision", "varchar": "character varying", "char": "character", "decimal": "numeric",
@@ -52,26 +55,23 @@ def compare_types(entry: Entry, described: Sequence[tuple[str, str]]) -> list[Pr
     for name, made in described:
         wanted = entry.target.column(name).type
         if not widens(made, wanted):
-            sql = entry.expression(name).sql
+            cast = f"cast({shown(entry.expression(name))} as {wanted})"
+            cuts = ", which cuts longer values" if wanted.startswith("character") else ""
             problems.append(
                 Problem(
                     ("tables", entry.index, "columns", name),
                     f"{entry.target.full_name}.{name} is {wanted}, but the expression makes {made}",
-                    f"write cast({_readable(sql)} as {wanted}) if every value fits",
+                    f"write {cast}{cuts}",
                 )
             )
     return problems
-
-
-def _readable(sql: str) -> str:
-    return sql.replace('s."', '"')
 
 
 def _read(spelling: str) -> _Type | None:
     """The parts of a type's name; None for one with a modifier that is not numbers (interval day to second)."""
     if spelling.startswith('"') or '."' in spelling:
         return None
-    match = _SPELLING.match(spelling.strip())
+    match = _SPELLING.fullmatch(spelling.strip())
     if match is None:
         return None
     name = match["name"].strip() + (f" {match['zone']}" if match["zone"] else "")
