@@ -18,17 +18,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connectors.change import Change, Key, Row, Sequence2
+from connectors.chunks import ChunkState as ChunkState
 from connectors.snapshot import Snapshot, widen
-
-
-class ChunkState(StrEnum):
-    """`again` and `rereading` are `pending` and `reading` of a chunk that had been finished before."""
-
-    PENDING = "pending"
-    READING = "reading"
-    DONE = "done"
-    AGAIN = "again"
-    REREADING = "rereading"
 
 
 class Decision(StrEnum):
@@ -208,17 +199,19 @@ def must_wait_for(xids: Iterable[int], source: Snapshot) -> bool:
     return any(not source.sees(widen(xid, source.xmax)) for xid in xids)
 
 
-def settled_from(chunks: Iterable[Chunk], fences: int) -> int | None:
-    """The xid from which on every event is applied without looking at its key: chunks all done, no fence pending.
+def settled_from(chunks: Iterable[Chunk], fences: int, fences_end: int | None = None) -> int | None:
+    """The xid from which on every event is applied whatever its key; None while a chunk is unfinished.
 
-    None while a chunk is unfinished or any key fence is in force.
+    fences: how many keys have a fence. fences_end: the highest xmax of these fences; unknown, any fence unsettles.
     """
-    highest = 0
+    if fences and fences_end is None:
+        return None
+    highest = fences_end or 0
     for chunk in chunks:
         if chunk.state is not ChunkState.DONE or chunk.snapshot is None:
             return None
         highest = max(highest, chunk.snapshot.xmax)
-    return None if fences else highest
+    return highest
 
 
 def may_start(snapshot: Snapshot, noted_xid: int) -> bool:

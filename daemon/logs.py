@@ -57,14 +57,25 @@ def is_secret(name: str) -> bool:
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """A copy of plain data with secrets masked, by the names they go by and by what they look like."""
+    """A copy of plain data with secrets masked: by the name of the setting they stand under, and by their looks."""
     if isinstance(value, Mapping):
         return {str(key): redacted(item, str(key)) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [redacted(item, name) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return MASK if value is not None and not isinstance(value, bool) and is_secret(name) else value
-    return MASK if is_secret(name) else redact(str(value))
+    if value is None or isinstance(value, bool):
+        return value
+    if is_secret(name):
+        return MASK
+    return value if isinstance(value, int | float) else redact(str(value))
+
+
+def without_secrets(value: Any) -> Any:
+    """A copy of plain data, its texts redacted by their looks alone: a table may be called password_resets."""
+    if isinstance(value, Mapping):
+        return {str(key): without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [without_secrets(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float) else redact(str(value))
 
 
 def configure(level: Level, format: Format, stream: TextIO | None = None) -> logging.Handler:

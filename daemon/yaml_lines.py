@@ -1,7 +1,8 @@
 """YAML with the line and column of every field, duplicate keys as errors, and only plain data.
 
 Scalars mean what YAML 1.2 says: `off`, `no`, `on` and 12:30 are text, `007` is seven; digits may be grouped (50_000).
-Keys are always text, so that a column may be called `null` or `on`.
+Numbers with a point are passed on as written, since 0.10 may be SQL for a numeric(10,2). Keys
+are always text: a column may be called `null` or `on`.
 """
 
 from __future__ import annotations
@@ -75,9 +76,7 @@ for _name, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-     list("-+.0123456789")),
-):  # fmt: skip
+):
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first)
 
 
@@ -165,8 +164,6 @@ class _Reader:
         try:
             if kind == "int":
                 return _integer(node.value)
-            if kind == "float":
-                return float(re.sub(r"\.(inf|nan)$", r"\1", node.value.lower()))
         except ValueError:
             return self._fault(node, path, f"not a YAML {kind}")
         if kind == "bool":

@@ -78,6 +78,14 @@ class RecordError(ChangeoverError):
     """One change cannot be decoded or applied. Nothing after it in its partition is applied before it is mended."""
 
 
+class ConflictError(RecordError):
+    """A row's unique value still belongs to another row of the target table `table`; usual while catching up."""
+
+    def __init__(self, what: str, *, table: str, where: str = "", hint: str = "") -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.table = table
+
+
 class FatalError(ChangeoverError):
     """Going on would lose or invent data: the pipeline stops and a person must act."""
 

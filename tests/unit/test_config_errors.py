@@ -45,7 +45,7 @@ def test_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
         "3:33:", "4:21:", "6:3:", "7:22:", "8:3:", "9:21:", "10:1:",
     ]  # fmt: skip
     assert found[0].startswith("3:33: target.url: the environment variable MISSING is not set; set it")
-    assert found[1].startswith("4:21: kafka.partitions: wrong value (expected an integer")
+    assert found[1].startswith("4:21: kafka.partitions: wrong value (expected an integer)")
     assert found[2] == "6:3: stream.batch_rows_maks: unknown key; did you mean batch_rows_max?"
     assert found[4] == "8:3: stream.flush_interval_ms: duplicate key; it is already on line 7"
     assert found[5].startswith("9:21: backfill.workers: wrong value (expected a number); Chunks read")
@@ -118,3 +118,18 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: 1\nb: \xe9\n")
     with pytest.raises(ConfigError, match=r"latin\.yaml:2:1: .*not UTF-8"):
         load(tmp_path / "latin.yaml", {})
+
+
+def test_problems_inside_the_mapping_name_the_column(tmp_path: Path) -> None:
+    found = lines(
+        tmp_path,
+        START
+        + "tables:\n"
+        + "  - from: public.users\n    columns:\n      id: id\n      email: ''\n      plan: [a]\n"
+        + "  - from: public.posts\n    columns: all\n    colums: '*'\n",
+    )
+    assert found[0].startswith("9:14: tables.0.columns.email: the expression is empty")
+    assert found[1].startswith("10:13: tables.0.columns.plan: ")
+    assert found[2].startswith("12:14: tables.1.columns: wrong value (expected '*' or a mapping)")
+    assert found[3] == "13:5: tables.1.colums: unknown key; did you mean columns?"
+    assert len(found) == 4

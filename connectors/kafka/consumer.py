@@ -1,0 +1,231 @@
+"""The change stream's consumer: partitions as the group assigns them, positions as the target has them.
+
+Kafka's committed offsets are advisory (for lag tools); on assignment every partition is sought to its position in the
+target. Offsets beyond the last event (transaction markers) are passed by the partition's end-of-file.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from connectors.change import Change, Slice
+from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
+
+Partition = tuple[str, int]
+Decode = Callable[[bytes | None, int], Change]
+LIBRDKAFKA_LOG = logging.getLogger("changeover.librdkafka")
+"""What matters in it arrives as an error as well, in this program's words."""
+
+
+class ChangeConsumer:
+    """Reads slices of the assigned partitions. One thread only.
+
+    decoders: topic -> (source table or None, function from value and offset to a Change). assigned: called with new
+    partitions, returns their next offsets in the target. revoked: called with the partitions taken away.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        decoders: Mapping[str, tuple[str | None, Decode]],
+        assigned: Callable[[Sequence[Partition]], Mapping[Partition, int]],
+        revoked: Callable[[Sequence[Partition]], None],
+    ) -> None:
+        self._decoders = decoders
+        self._assigned = assigned
+        self._revoked = revoked
+        self._next: dict[Partition, int] = {}
+        self._paused: set[Partition] = set()
+        self._failure: ChangeoverError | None = None
+        self._last_error = ""
+        self._consumer = Consumer({**settings, "error_cb": self._on_error, "logger": LIBRDKAFKA_LOG})
+        self._where = str(settings.get("bootstrap.servers", ""))
+        self._consumer.subscribe(
+            sorted(decoders), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    @property
+    def partitions(self) -> frozenset[Partition]:
+        """The partitions this process has now."""
+        return frozenset(self._next)
+
+    @property
+    def trouble(self) -> str:
+        """What the broker connection last complained about; empty after a successful read."""
+        return self._last_error
+
+    def poll(self, events_max: int, timeout_s: float) -> list[Slice]:
+        """Wait for events and return them as slices, one a partition, contiguous with what was returned before.
+
+        Raises RecordError, FatalError or TransientError; what was read before the fault is returned first.
+        """
+        self._raise_failure()
+        try:
+            messages = self._consumer.consume(1, timeout_s)
+            if messages:  # consume(n) waits for n messages: wait for one, then take what has arrived
+                messages += self._consumer.consume(events_max, 0)
+        except KafkaException as error:
+            raise self._error(error.args[0]) from error
+        slices = self._slices(messages)
+        if not slices:
+            self._raise_failure()
+        return slices
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more of these for now."""
+        wanted = set(partitions) & self._next.keys()
+        if new := wanted - self._paused:
+            self._consumer.pause([TopicPartition(*where) for where in new])
+            self._paused |= new
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Fetch these again."""
+        if old := set(partitions) & self._paused & self._next.keys():
+            self._consumer.resume([TopicPartition(*where) for where in old])
+            self._paused -= old
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Tell the broker where the target stands; for lag tools only, so that a failure is no failure."""
+        mine = [TopicPartition(t, p, offset) for (t, p), offset in positions.items() if (t, p) in self._next]
+        if mine:
+            self._consumer.commit(offsets=mine, asynchronous=True)
+
+    def backlog(self) -> dict[Partition, int]:
+        """Events and markers between what was read and the partition's end, as last told by the broker."""
+        found = {}
+        for where, offset in self._next.items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*where), cached=True)
+            if high >= 0:
+                found[where] = max(0, high - offset)
+        return found
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+    # -- assignment ------------------------------------------------------------------------------------------------
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            offsets = self._assigned([(p.topic, p.partition) for p in partitions])
+            for where, offset in offsets.items():
+                self._check_range(TopicPartition(*where), offset)
+        except ChangeoverError as error:
+            self._failure = error
+            return
+        self._next.update(offsets)
+        consumer.incremental_assign([TopicPartition(t, p, offset) for (t, p), offset in offsets.items()])
+
+    def _check_range(self, where: TopicPartition, offset: int) -> None:
+        place = f"{where.topic}[{where.partition}]"
+        try:
+            low, high = self._consumer.get_watermark_offsets(where, timeout=20)
+        except KafkaException as error:
+            raise TransientError(str(error.args[0].str()), where=place) from error
+        if offset < low:
+            raise FatalError(
+                f"the next event wanted is {offset}, but the topic begins at {low}: its retention removed events",
+                where=place,
+                hint="raise kafka.retention_h and start this pipeline's tables anew",
+            )
+        if offset > high:
+            raise FatalError(
+                f"the position in the target is {offset}, but the topic ends at {high}: it was recreated or truncated",
+                where=place,
+                hint="start this pipeline's tables anew",
+            )
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = [(p.topic, p.partition) for p in partitions]
+        self._revoked(gone)
+        for where in gone:
+            self._next.pop(where, None)
+            self._paused.discard(where)
+        consumer.incremental_unassign(partitions)
+
+    # -- messages --------------------------------------------------------------------------------------------------
+
+    def _slices(self, messages: Sequence[Message]) -> list[Slice]:
+        changes: dict[Partition, list[Change]] = {}
+        ends: dict[Partition, int] = {}
+        for message in messages:
+            error = message.error()
+            where = (message.topic() or "", message.partition() or 0)
+            offset = message.offset() or 0
+            if error is None:
+                if where not in self._next:
+                    continue  # of a partition that was taken away within this call
+                if not self._decode(where, offset, message.value(), changes.setdefault(where, [])):
+                    break
+                ends[where] = offset + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                if where in self._next:
+                    ends[where] = max(ends.get(where, 0), offset)
+            else:
+                self._failure = self._error(error)
+                break
+            self._last_error = ""
+        return [self._slice(where, end, changes.get(where, [])) for where, end in sorted(ends.items())]
+
+    def _slice(self, where: Partition, end: int, changes: Sequence[Change]) -> Slice:
+        start = self._next[where]
+        self._next[where] = max(start, end)
+        return Slice(where[0], where[1], self._decoders[where[0]][0], start, self._next[where], changes)
+
+    def _decode(self, where: Partition, offset: int, value: bytes | None, into: list[Change]) -> bool:
+        _, decode = self._decoders[where[0]]
+        try:
+            into.append(decode(value, offset))
+        except RecordError as error:
+            self._failure = RecordError(error.what, where=f"{where[0]}[{where[1]}] offset {offset}", hint=error.hint)
+            return False
+        return True
+
+    def _error(self, error: KafkaError) -> ChangeoverError:
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            return FatalError(
+                f"the topic no longer has the wanted offset ({error.str()})",
+                where=self._where,
+                hint="its retention removed events: raise kafka.retention_h and start this pipeline's tables anew",
+            )
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
+            return FatalError(error.str(), where=self._where, hint="run `changeover connector apply`")
+        return TransientError(error.str(), where=f"kafka {self._where}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._last_error = error.str()
+        if error.fatal():
+            self._failure = FatalError(error.str(), where=f"kafka {self._where}")
+
+
+def settings(
+    bootstrap: str, group: str, extra: Mapping[str, object], *, client_id: str = "changeover"
+) -> dict[str, object]:
+    """librdkafka's settings for the change stream."""
+    return {
+        "session.timeout.ms": 10_000,
+        "heartbeat.interval.ms": 2_000,
+        "max.poll.interval.ms": 300_000,
+        "fetch.wait.max.ms": 20,
+        "fetch.max.bytes": 16 << 20,
+        "message.max.bytes": 64 << 20,
+        "queued.max.messages.kbytes": 24 << 10,
+        "queued.min.messages": 20_000,
+        **extra,
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "client.id": client_id,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "partition.assignment.strategy": "cooperative-sticky",
+        "enable.partition.eof": True,
+    }

@@ -1,0 +1,71 @@
+"""Bytes from one COPY into another, untouched, at libpq's level: a chunk costs no Python object per row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+from psycopg import pq
+
+FLUSH_BYTES = 1 << 20
+
+
+def pipe(
+    source: psycopg.Connection, select: str, target: psycopg.Connection, copy_in: str, paced: Callable[[int], None]
+) -> int:
+    """Run `COPY (select) TO STDOUT` on the source and `copy_in` on the target, passing the bytes through.
+
+    paced: called with the bytes passed since its last call, may sleep to hold a rate. Both statements must name the
+    same format. Returns the rows written. Raises psycopg errors of either side; both connections then need a rollback.
+    """
+    reader, writer = source.pgconn, target.pgconn
+    _start(reader, select, pq.ExecStatus.COPY_OUT)
+    _start(writer, copy_in, pq.ExecStatus.COPY_IN)
+    try:
+        _pump(reader, writer, paced)
+    except BaseException:
+        _put_end(writer, b"the source ended early")
+        _results(writer)
+        raise
+    _put_end(writer, None)
+    rows = _results(writer)
+    _results(reader)
+    return rows
+
+
+def _start(connection: pq.abc.PGconn, statement: str, expected: pq.ExecStatus) -> None:
+    result = connection.exec_(statement.encode())
+    if result.status != expected:
+        raise psycopg.errors.error_from_result(result)
+
+
+def _pump(reader: pq.abc.PGconn, writer: pq.abc.PGconn, paced: Callable[[int], None]) -> None:
+    passed = 0
+    while True:
+        size, data = reader.get_copy_data(0)
+        if size <= 0:
+            break
+        writer.put_copy_data(data)
+        passed += size
+        if passed >= FLUSH_BYTES:
+            paced(passed)
+            passed = 0
+    paced(passed)
+    if size == -2:
+        raise psycopg.OperationalError(reader.get_error_message())
+
+
+def _put_end(connection: pq.abc.PGconn, error: bytes | None) -> None:
+    connection.put_copy_end(error)
+
+
+def _results(connection: pq.abc.PGconn) -> int:
+    rows, failure = 0, None
+    while (result := connection.get_result()) is not None:
+        if result.status == pq.ExecStatus.COMMAND_OK:
+            rows = int(result.command_tuples or 0)
+        elif result.status == pq.ExecStatus.FATAL_ERROR and failure is None:
+            failure = psycopg.errors.error_from_result(result)
+    if failure is not None:
+        raise failure
+    return rows

@@ -1,0 +1,108 @@
+"""Connections to PostgreSQL: pinned settings, and the server's errors put into the one error tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
+
+from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
+
+PINNED = {
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "client_encoding": "UTF8",
+    "search_path": "pg_catalog",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "row_security": "off",
+}
+"""Settings that decide what a value's text means. The same on both sides, so that one mapping has one meaning."""
+
+TRANSIENT = (
+    pg.OperationalError,
+    pg.InterfaceError,
+    pg.DeadlockDetected,
+    pg.SerializationFailure,
+    pg.LockNotAvailable,
+    pg.AdminShutdown,
+    pg.CrashShutdown,
+    pg.CannotConnectNow,
+    pg.TooManyConnections,
+    pg.QueryCanceled,
+)
+CREDENTIALS = (pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.InvalidCatalogName)
+RECORD = (pg.DataError, pg.IntegrityError)
+
+
+def connect(url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True) -> psycopg.Connection:
+    """Open a connection with the pinned settings. Raises TransientError while the server cannot be reached, and
+    FatalError for wrong credentials or an unknown database, both naming the side and the server, never the password.
+    """
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in PINNED.items())
+    with translated(side, url):
+        return psycopg.connect(
+            url,
+            options=options,
+            autocommit=autocommit,
+            connect_timeout=timeout_s,
+            application_name="changeover",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+
+
+def server_of(url: str) -> str:
+    """host:port/database of a URL, for messages."""
+    parts = conninfo_to_dict(url)
+    return f"{parts.get('host', 'local')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+@contextmanager
+def translated(side: str, url: str) -> Iterator[None]:
+    """Turn the driver's errors into the error tree; `side` is "source" or "target"."""
+    try:
+        yield
+    except ChangeoverError:
+        raise
+    except psycopg.Error as error:
+        raise translate(error, f"{side} {server_of(url)}") from error
+
+
+def translate(error: psycopg.Error, where: str) -> ChangeoverError:
+    """The error tree's word for a driver's error. Never shows a row's values: PostgreSQL puts those into DETAIL."""
+    what = (error.diag.message_primary or str(error).strip().splitlines()[0]).strip()
+    if isinstance(error, CREDENTIALS) or _refused_login(what):
+        return FatalError(what, where=where, hint="check user, password, database name and pg_hba.conf")
+    if isinstance(error, pg.InsufficientPrivilege):
+        return FatalError(what, where=where, hint="grant the role what the statement needs; see docs/grants.md")
+    if isinstance(error, pg.UndefinedTable | pg.UndefinedColumn | pg.InvalidSchemaName):
+        return FatalError(what, where=where, hint="the schema changed; compare it with the mapping and start again")
+    if isinstance(error, RECORD):
+        constraint = error.diag.constraint_name or error.diag.column_name
+        table = error.diag.table_name
+        place = f"{where}, table {table}" if table else where
+        return RecordError(what + (f" ({constraint})" if constraint and constraint not in what else ""), where=place)
+    if isinstance(error, TRANSIENT):
+        return TransientError(what, where=where)
+    return FatalError(what, where=where)
+
+
+def _refused_login(what: str) -> bool:
+    return any(
+        words in what
+        for words in (
+            "password authentication failed",
+            "no password supplied",
+            "no pg_hba.conf entry",
+            "does not exist",
+        )
+    )

@@ -1,0 +1,66 @@
+"""What the daemon asks of a source and of a target. No SQL crosses here, so that a service is a target like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from connectors.change import Row
+from connectors.chunks import Bound
+from connectors.postgresql.keys import KeyForm
+from connectors.snapshot import Snapshot
+from connectors.tables import MappedTable
+from mappers.mapping import Table
+
+TextRow = tuple[str | None, ...]
+"""A row whose values are the source's own text."""
+Staged = tuple[int, bool, int, Row]
+"""(ordinal, gone, missing group, values) of a row of the stream."""
+StagedText = tuple[int, bool, Sequence[str | None]]
+"""(ordinal, gone, values) of a row in the source's text form."""
+
+
+class Source(Protocol):
+    """The old database, as the stream and resync see it."""
+
+    def snapshot(self) -> Snapshot:
+        """What a new snapshot sees now."""
+
+    def locate(self, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
+        """The chunk of each key, by the source's own order."""
+
+    def rows_by_key(
+        self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]
+    ) -> tuple[Snapshot, dict[TextRow, TextRow]]:
+        """Rows by key at one new snapshot; a key without a row is absent."""
+
+
+class TargetTransaction(Protocol):
+    """One transaction of the target: everything in it becomes visible together, or not at all."""
+
+    control: Connection
+
+    def merge(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> list[int]:
+        """Write rows of the stream; returns the ordinals that the mapping filters out."""
+
+    def absent(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> set[int]:
+        """Ordinals of rows that travelled in part and have no target row to complete them from."""
+
+    def merge_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> list[int]:
+        """Write rows read from the source; `replace` removes all their target rows first."""
+
+    def conflicting(self, mapped: MappedTable, rows: Sequence[StagedText]) -> set[TextRow]:
+        """Source keys of target rows that hold a unique value which one of these rows needs."""
+
+    def truncate(self, mapped: MappedTable) -> None:
+        """Empty every table that this source table feeds."""
+
+
+class Target(Protocol):
+    """The new store."""
+
+    def begin(self) -> AbstractContextManager[TargetTransaction]:
+        """One transaction, committed at the end of the block."""

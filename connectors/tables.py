@@ -1,0 +1,54 @@
+"""A source table as everything in the daemon handles it: its catalogue entry, how it travels, and what it feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from connectors.postgresql.keys import KeyForm
+from connectors.wire import WireColumn
+from mappers.mapping import Entry, Table
+
+
+@dataclass(frozen=True)
+class MappedTable:
+    """One source table and all entries it feeds.
+
+    wires: the columns that travel, in row order; every `Row` of this table has one value for each. types: source column
+    -> its type as the target knows it, text where it does not. form: how keys are written and ordered.
+    """
+
+    number: int
+    table: Table
+    entries: tuple[Entry, ...]
+    wires: tuple[WireColumn, ...]
+    types: Mapping[str, str]
+    form: KeyForm
+
+    @property
+    def name(self) -> str:
+        """schema.name of the source table."""
+        return self.table.full_name
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that travel, in row order."""
+        return tuple(wire.name for wire in self.wires)
+
+    @cached_property
+    def text_columns(self) -> tuple[tuple[str, str], ...]:
+        """(name, type whose text form is read) of the columns that travel."""
+        return tuple((name, self.types[name]) for name in self.columns)
+
+    @cached_property
+    def key_indices(self) -> tuple[int, ...]:
+        """Where the key's columns are in a row."""
+        return tuple(self.columns.index(name) for name in self.form.columns)
+
+    def key_only(self, key: tuple[object, ...]) -> tuple[object, ...]:
+        """A row in which only the key is set: for keys that are gone."""
+        row: list[object] = [None] * len(self.wires)
+        for index, value in zip(self.key_indices, key, strict=True):
+            row[index] = value
+        return tuple(row)

@@ -1,0 +1,146 @@
+"""What was read and is not yet applied: between the thread that reads and the thread that writes. Bounded by its user.
+
+Slices of one partition stay in order and contiguous. A partition whose next event waits for a chunk is put aside until
+`held_until`, without holding up the others.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from connectors.change import Batch, Change, Slice
+
+Partition = tuple[str, int]
+
+
+class Buffer:
+    """Thread-safe. clock: monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._queues: dict[Partition, deque[Slice]] = {}
+        self._held_until: dict[Partition, float] = {}
+        self._in_flight: frozenset[Partition] = frozenset()
+        self._events = 0
+        self._closed = False
+
+    @property
+    def events(self) -> int:
+        """Events waiting."""
+        return self._events
+
+    @property
+    def held(self) -> frozenset[Partition]:
+        """Partitions whose next event waits for a chunk."""
+        with self._changed:
+            return frozenset(self._held_until)
+
+    def put(self, slices: Iterable[Slice]) -> None:
+        """Append what was read."""
+        with self._changed:
+            for part in slices:
+                self._queues.setdefault((part.topic, part.partition), deque()).append(part)
+                self._events += len(part.changes)
+            self._changed.notify_all()
+
+    def put_back(self, part: Slice, held_until: float) -> None:
+        """Return the rest of a slice to the front of its partition, not to be taken before `held_until`."""
+        where = (part.topic, part.partition)
+        with self._changed:
+            if where in self._queues:
+                self._queues[where].appendleft(part)
+                self._held_until[where] = held_until
+                self._events += len(part.changes)
+            self._changed.notify_all()
+
+    def finished(self) -> None:
+        """The batch last taken has been committed, put back or given up."""
+        with self._changed:
+            self._in_flight = frozenset()
+            self._changed.notify_all()
+
+    def drop(self, partitions: Collection[Partition], timeout_s: float) -> None:
+        """Forget partitions that are taken away, and wait until none of them is in the batch being written.
+
+        So the next owner finds the position that this process left behind.
+        """
+        with self._changed:
+            for where in partitions:
+                self._events -= sum(len(part.changes) for part in self._queues.pop(where, ()))
+                self._held_until.pop(where, None)
+            self._changed.wait_for(lambda: self._in_flight.isdisjoint(partitions), timeout_s)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more will come: `take` returns what is left, then None at once."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Make a waiting `take` look again (the chunk it waits for may be done)."""
+        with self._changed:
+            self._held_until = dict.fromkeys(self._held_until, 0.0)
+            self._changed.notify_all()
+
+    def take(self, events_max: int, timeout_s: float) -> Batch | None:
+        """The next batch: at most one slice a partition and about `events_max` events. None after `timeout_s`.
+
+        A partition stays registered, so that the rest of its slice can be put back, until it is dropped.
+        """
+        deadline = self._clock() + timeout_s
+        with self._changed:
+            while True:
+                batch = self._collect(events_max)
+                if batch is not None:
+                    return batch
+                left = min([deadline, *self._held_until.values()]) - self._clock()
+                if self._closed or self._clock() >= deadline:
+                    return None
+                self._changed.wait(max(0.001, left))
+
+    def _collect(self, events_max: int) -> Batch | None:
+        now = self._clock()
+        taken: list[Slice] = []
+        room = events_max
+        for where in sorted(self._queues):
+            if self._held_until.get(where, now) > now or room <= 0 or not self._queues[where]:
+                continue
+            self._held_until.pop(where, None)
+            part = _joined(self._queues[where], room)
+            taken.append(part)
+            room -= len(part.changes)
+        self._events -= sum(len(part.changes) for part in taken)
+        self._in_flight = frozenset((part.topic, part.partition) for part in taken)
+        return Batch(tuple(taken)) if taken else None
+
+
+def _joined(queue: deque[Slice], events_max: int) -> Slice:
+    """Take slices from the front and join them into one of about `events_max` events."""
+    parts = [queue.popleft()]
+    count = len(parts[0].changes)
+    while queue and count + len(queue[0].changes) <= events_max:
+        parts.append(queue.popleft())
+        count += len(parts[-1].changes)
+    if count > events_max:
+        head, rest = split(parts[0], events_max)
+        queue.appendleft(rest)
+        return head
+    if len(parts) == 1:
+        return parts[0]
+    changes = [change for part in parts for change in part.changes]
+    first = parts[0]
+    return Slice(first.topic, first.partition, first.table, first.start, parts[-1].end, changes)
+
+
+def split(part: Slice, taken: int) -> tuple[Slice, Slice]:
+    """Cut a slice before its change number `taken` (0 < taken < len): the positions meet at that change's offset."""
+    cut = part.changes[taken].offset
+    return _with(part, part.start, cut, part.changes[:taken]), _with(part, cut, part.end, part.changes[taken:])
+
+
+def _with(part: Slice, start: int, end: int, changes: Sequence[Change]) -> Slice:
+    return Slice(part.topic, part.partition, part.table, start, end, changes)

@@ -1,0 +1,443 @@
+"""Those who move data: stream workers, chunk workers, a resync; and the operator, who asks for re-reads.
+
+Every method that takes an argument is one atomic step. Between two steps of an actor anything else may happen. The
+actors decide nothing: they ask `daemon.handover`, by module, so that a test can put another decision in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from connectors.change import Change, Key, Row
+from connectors.chunks import ChunkState
+from connectors.snapshot import Snapshot
+from daemon import handover
+from daemon.handover import Action, Delete, Resync, SlicePlan, Upsert
+from tests.model.target import FORGOTTEN, Target
+from tests.model.world import Budget, Reading, Source, Step, Violation
+
+LARGEST_FETCH = 4
+UNFINISHED = (ChunkState.READING, ChunkState.REREADING)
+
+
+class Phase(Enum):
+    """How far a worker has come."""
+
+    IDLE = auto()
+    WAITING = auto()
+    FETCHED = auto()
+    LOCKED = auto()
+    PLANNED = auto()
+    READY = auto()
+    CLAIMED = auto()
+    SNAPPED = auto()
+    RECORDED = auto()
+    READ = auto()
+
+
+class StreamWorker:
+    """Applies one partition. Two may believe they own it: one of them is a zombie."""
+
+    def __init__(self, name: str, number: int, target: Target, budget: Budget) -> None:
+        self.name = name
+        self.number = number
+        self.target = target
+        self.budget = budget
+        self.log = target.connector.partitions[number]
+        self.phase = Phase.IDLE
+        self.known: Snapshot | None = None
+        """The source snapshot this worker has cached (rule 2)."""
+        self.start = 0
+        self.changes: Sequence[Change] = ()
+        self.plan: SlicePlan | None = None
+        self.reading: Reading | None = None
+        self.held_at = -1
+        """The version of the control state at which nothing at all could be taken."""
+
+    def offer(self, steps: list[Step], trouble: list[Step]) -> None:
+        """The next step of this worker, or its crash."""
+        if self.phase is Phase.IDLE:
+            self._offer_fetch(steps)
+            return
+        if self.budget.crashes:
+            trouble.append(Step(self.name, "crash", self.crash, 0))
+        if self.phase is Phase.WAITING:
+            if self.known is not self.target.source.current().snapshot:
+                steps.append(Step(self.name, "refresh", self.refresh, 0))
+        elif self.phase is Phase.READY:
+            self._offer_commit(steps, trouble)
+        elif self.phase is self._before_lock():
+            if self.target.partitions[self.number].owner is None:
+                steps.append(Step(self.name, "lock", self.lock, self.start))
+        else:
+            steps.append(Step(self.name, "plan", self.make_plan, 0))
+
+    def _before_lock(self) -> Phase:
+        return Phase.FETCHED if self.target.discipline.position_before_view else Phase.PLANNED
+
+    def _offer_fetch(self, steps: list[Step]) -> None:
+        if self.held_at == self.target.version:
+            return
+        waiting = len(self.log) - self.target.partitions[self.number].position
+        for size in range(1, min(waiting, LARGEST_FETCH) + 1):
+            steps.append(Step(self.name, "fetch", self.fetch, size))
+
+    def _offer_commit(self, steps: list[Step], trouble: list[Step]) -> None:
+        if self.reading is None and self._needs_source():
+            if self.target.source.may_lock():
+                steps.append(Step(self.name, "re-read", self.reread, 0))
+            return
+        steps.append(Step(self.name, "commit", self.commit, 0))
+        if self.budget.crashes:
+            trouble.append(Step(self.name, "commit, answer lost", self.commit_unheard, 0))
+
+    def fetch(self, size: int) -> None:
+        """Take the next events from the position in the target."""
+        self.start = self.target.partitions[self.number].position
+        self.changes = self.log[self.start : self.start + size]
+        self._gate()
+
+    def refresh(self, _: int) -> None:
+        """Ask the source for its snapshot again."""
+        self.known = self.target.source.current().snapshot
+        self._gate()
+
+    def _gate(self) -> None:
+        xids = [change.xid for change in self.changes if change.xid is not None]
+        waits = self.known is None or handover.must_wait_for(xids, self.known)
+        self.phase = Phase.WAITING if waits else Phase.FETCHED
+
+    def lock(self, start: int) -> None:
+        """Begin the target transaction: compare-and-set the position, which also locks it (rule 6)."""
+        partition = self.target.partitions[self.number]
+        if self.target.discipline.compare_and_set and partition.position != start:
+            self._rest()
+            return
+        partition.owner = self.name
+        self.phase = Phase.LOCKED if self.plan is None else Phase.READY
+
+    def make_plan(self, _: int) -> None:
+        """Read the control state and decide."""
+        assert self.known is not None
+        view = self.target.view(self.known)
+        self.plan = handover.plan_slice(self.changes, view, self.target.partitions[self.number].high_water)
+        if self.plan.taken == 0:
+            self.held_at = self.target.version
+            self._rest()
+            return
+        self.phase = Phase.READY if self.phase is Phase.LOCKED else Phase.PLANNED
+
+    def _needs_source(self) -> bool:
+        assert self.plan is not None
+        return any(self._lacks_row(key, action) for key, action in self.plan.actions.items())
+
+    def _lacks_row(self, key: Key, action: Action) -> bool:
+        if isinstance(action, Upsert):
+            return bool(action.missing) and key not in self.target.rows
+        return isinstance(action, Resync)
+
+    def reread(self, _: int) -> None:
+        """Read the source for the keys whose events are not enough (rules 11 and 12)."""
+        self.reading = self.target.source.current()
+
+    def commit(self, _: int) -> None:
+        """Rows, fences and the position in one transaction."""
+        assert self.plan is not None
+        if self.plan.truncate:
+            self.target.truncate()
+        for key, action in self.plan.actions.items():
+            self._write(key, action)
+        self.target.advance(self.number, self.start, self.plan)
+        self._rest()
+
+    def commit_unheard(self, _: int) -> None:
+        """The commit holds but its answer is lost: the worker tries the same slice again."""
+        self.budget.crashes -= 1
+        self.commit(0)
+        self.phase = Phase.FETCHED
+
+    def crash(self, _: int) -> None:
+        """Forget everything; the transaction is rolled back."""
+        self.budget.crashes -= 1
+        self.known = None
+        self._rest()
+
+    def _write(self, key: Key, action: Action) -> None:
+        if self._lacks_row(key, action):
+            assert self.reading is not None
+            self.target.resync(key, self.reading)
+        elif isinstance(action, Delete):
+            self.target.write(key, None)
+        elif isinstance(action, Upsert):
+            self.target.write(key, self._completed(key, action))
+
+    def _completed(self, key: Key, action: Upsert) -> Row:
+        if not action.missing:
+            return action.row
+        there = self.target.rows[key]
+        return tuple(there[column] if column in action.missing else value for column, value in enumerate(action.row))
+
+    def _rest(self) -> None:
+        partition = self.target.partitions[self.number]
+        if partition.owner == self.name:
+            partition.owner = None
+        self.plan = self.reading = None
+        self.phase = Phase.IDLE
+
+
+class ChunkWorker:
+    """Reads chunks (rule 5). One whose claim expired does not know it, and goes on."""
+
+    def __init__(self, name: str, target: Target, budget: Budget) -> None:
+        self.name = name
+        self.target = target
+        self.budget = budget
+        self.phase = Phase.IDLE
+        self.number = 0
+        self.attempt = 0
+        self.locked = False
+        self.fenced: frozenset[Key] = frozenset()
+        self.reading: Reading | None = None
+        self.rows: dict[Key, Row] = {}
+
+    def offer(self, steps: list[Step], trouble: list[Step]) -> None:
+        """The next step of this worker, or its death."""
+        if self.phase is Phase.IDLE:
+            self._offer_claims(steps)
+            return
+        if self.budget.crashes:
+            trouble.append(Step(self.name, "die", self.die, self.number))
+        if self.phase is Phase.CLAIMED:
+            if self.target.source.may_lock() or not self.target.discipline.table_lock_before_snapshot:
+                steps.append(Step(self.name, "snapshot", self.snap, self.number))
+        elif self.phase is Phase.SNAPPED:
+            steps.append(Step(self.name, "record", self.record, self.number))
+        elif self.phase is Phase.RECORDED:
+            steps.append(Step(self.name, "read", self.read, self.number))
+        else:
+            steps.append(Step(self.name, "finish", self.finish, self.number))
+
+    def _offer_claims(self, steps: list[Step]) -> None:
+        if not self.target.started():
+            return
+        for number, cell in enumerate(self.target.chunks):
+            if handover.claimed(cell.state) is not None and self.target.resyncing != number:
+                steps.append(Step(self.name, "claim", self.claim, number))
+
+    def claim(self, number: int) -> None:
+        """Commit the claim, and note which keys are fenced."""
+        self.number = number
+        self.phase = Phase.CLAIMED
+        self.attempt = self.target.chunks[number].attempt + 1
+        self.fenced = frozenset(self.target.fences)
+        if self.target.discipline.claim_before_snapshot:
+            self._put_claim()
+
+    def _put_claim(self) -> None:
+        cell = self.target.chunks[self.number]
+        state = handover.claimed(cell.state)
+        if state is None:
+            return
+        if cell.finished and not cell.asked:
+            raise Violation(f"chunk {self.number} was finished and is read again unasked")
+        cell.state, cell.attempt, cell.snapshot = state, self.attempt, None
+        self.target.version += 1
+
+    def snap(self, _: int) -> None:
+        """Lock the table at the source, then take the snapshot."""
+        if self.target.discipline.table_lock_before_snapshot:
+            self._lock_table()
+        self.reading = self.target.source.current()
+        self.phase = Phase.SNAPPED
+
+    def record(self, _: int) -> None:
+        """Commit the snapshot into the chunk's row."""
+        assert self.reading is not None
+        if not self.target.discipline.claim_before_snapshot:
+            self._put_claim()
+        if not self._still_mine():
+            self._rest()
+            return
+        self.target.chunks[self.number].snapshot = self.reading.snapshot
+        self.target.version += 1
+        self.phase = Phase.RECORDED
+
+    def read(self, _: int) -> None:
+        """Read the rows, except those of fenced keys, and leave the source."""
+        assert self.reading is not None
+        keys = self._keys()
+        self.rows = {key: row for key, row in self.target.source.read(self.reading).items() if key in keys}
+        self._unlock_table()
+        self.phase = Phase.READ
+
+    def finish(self, _: int) -> None:
+        """Rows and `done` in one transaction, if the claim still holds."""
+        assert self.reading is not None
+        if self._still_mine():
+            cell = self.target.chunks[self.number]
+            self._write(plain=cell.state is ChunkState.READING)
+            cell.state, cell.snapshot = ChunkState.DONE, self.reading.snapshot
+            cell.finished, cell.asked = True, False
+            self.target.version += 1
+        self._rest()
+
+    def die(self, _: int) -> None:
+        """The process is gone, its claim stays until it expires."""
+        self.budget.crashes -= 1
+        self._rest()
+
+    def holds(self, number: int) -> bool:
+        """Whether this worker is at the chunk's current attempt."""
+        mine = self.phase is not Phase.IDLE and self.number == number
+        return mine and self.attempt == self.target.chunks[number].attempt
+
+    def _keys(self) -> list[Key]:
+        keys = self.target.chunk_keys(self.number)
+        if not self.target.discipline.chunk_leaves_fenced_keys:
+            return keys
+        return [key for key in keys if key not in self.fenced]
+
+    def _write(self, *, plain: bool) -> None:
+        if not plain:
+            for key in self._keys():
+                self.target.write(key, None)
+        for key, row in self.rows.items():
+            if key in self.target.rows:
+                raise Violation(f"chunk {self.number} inserts {key}, which is there already")
+            self.target.write(key, row)
+
+    def _still_mine(self) -> bool:
+        cell = self.target.chunks[self.number]
+        return handover.may_finish(cell.state, cell.attempt, self.attempt)
+
+    def _lock_table(self) -> None:
+        self.locked = True
+        self.target.source.readers += 1
+
+    def _unlock_table(self) -> None:
+        if self.locked:
+            self.locked = False
+            self.target.source.readers -= 1
+
+    def _rest(self) -> None:
+        self._unlock_table()
+        self.phase = Phase.IDLE
+
+
+class Resyncer:
+    """Reads single keys again, for whatever reason (rule 8)."""
+
+    def __init__(self, target: Target, budget: Budget) -> None:
+        self.name = "resync"
+        self.target = target
+        self.budget = budget
+        self.phase = Phase.IDLE
+        self.key: Key = ()
+        self.reading: Reading | None = None
+
+    def offer(self, steps: list[Step], trouble: list[Step]) -> None:
+        """The next step of the resync that is under way, or the begin of one."""
+        if self.phase is Phase.LOCKED:
+            if self.target.source.may_lock():
+                steps.append(Step(self.name, "read", self.read, 0))
+        elif self.phase is Phase.READ:
+            steps.append(Step(self.name, "commit", self.commit, 0))
+        elif self.budget.resyncs and self.target.started() and self._may_lock():
+            for key in range(self.target.keys):
+                if handover.may_resync(self.target.chunks[self.target.chunk_number((key,))].record()):
+                    trouble.append(Step(self.name, "begin", self.begin, key))
+
+    def _may_lock(self) -> bool:
+        return self.target.unlocked() or not self.target.discipline.resync_locks_positions
+
+    def begin(self, key: int) -> None:
+        """Share-lock the chunk's row and lock the table's checkpoint rows."""
+        self.budget.resyncs -= 1
+        self.key = (key,)
+        self.target.resyncing = self.target.chunk_number(self.key)
+        if self.target.discipline.resync_locks_positions:
+            for partition in self.target.partitions:
+                partition.owner = self.name
+        self.phase = Phase.LOCKED
+
+    def read(self, _: int) -> None:
+        """Take the source's snapshot."""
+        self.reading = self.target.source.current()
+        self.phase = Phase.READ
+
+    def commit(self, _: int) -> None:
+        """Row and fence in one transaction."""
+        assert self.reading is not None
+        self.target.resync(self.key, self.reading)
+        self.target.resyncing = None
+        for partition in self.target.partitions:
+            if partition.owner == self.name:
+                partition.owner = None
+        self.phase = Phase.IDLE
+
+
+class Operator:
+    """Starts the run, lets claims expire, asks for chunks to be read again, and drops fences behind a barrier."""
+
+    def __init__(self, target: Target, workers: Sequence[ChunkWorker], budget: Budget) -> None:
+        self.target = target
+        self.source: Source = target.source
+        self.workers = workers
+        self.budget = budget
+
+    def offer(self, steps: list[Step], trouble: list[Step]) -> None:
+        """A claim that nobody holds must expire; the rest may happen."""
+        for number, cell in enumerate(self.target.chunks):
+            if cell.state in UNFINISHED:
+                if not any(worker.holds(number) for worker in self.workers):
+                    steps.append(Step("operator", "expire orphan", self.expire, number))
+                elif self.budget.expiries:
+                    trouble.append(Step("operator", "expire", self.expire_early, number))
+            elif cell.state is ChunkState.DONE and self.budget.rereads and self._may_lock():
+                trouble.append(Step("operator", "again", self.again, number))
+        if self.budget.forgets and self._barrier_passed():
+            trouble.append(Step("operator", "forget", self.forget, 0))
+
+    def expire(self, number: int) -> None:
+        """Take the claim away."""
+        cell = self.target.chunks[number]
+        cell.state, cell.snapshot = handover.expired(cell.state), None
+        self.target.version += 1
+
+    def expire_early(self, number: int) -> None:
+        """Take the claim away from a worker that is only slow."""
+        self.budget.expiries -= 1
+        self.expire(number)
+
+    def _may_lock(self) -> bool:
+        return self.target.unlocked() or not self.target.discipline.again_locks_positions
+
+    def again(self, number: int) -> None:
+        """Rule 9: under the checkpoint locks, drop the chunk's fences and have it read once more."""
+        self.budget.rereads -= 1
+        for key in self.target.chunk_keys(number):
+            self.target.fences.pop(key, None)
+        cell = self.target.chunks[number]
+        cell.state, cell.snapshot, cell.asked = ChunkState.AGAIN, None, True
+        self.target.version += 1
+
+    def _barrier_passed(self) -> bool:
+        connector = self.target.connector
+        if connector.emitted < len(self.source.log) or not self.target.unlocked():
+            return False
+        logs = zip(self.target.partitions, connector.partitions, strict=True)
+        everything_taken = all(partition.position == len(log) for partition, log in logs)
+        return everything_taken and all(cell.state is ChunkState.DONE for cell in self.target.chunks)
+
+    def forget(self, _: int) -> None:
+        """Rule 14: a barrier has passed every fence. What is older than the barrier is an old copy from now on."""
+        self.budget.forgets -= 1
+        self.target.fences.clear()
+        for cell in self.target.chunks:
+            cell.snapshot = FORGOTTEN
+        self.source.lsn += 1
+        if self.target.discipline.barrier_raises_high_water:
+            for partition in self.target.partitions:
+                partition.high_water = max(partition.high_water, (self.source.last_commit, self.source.lsn))
+        self.target.version += 1
