@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, model_validator
 
 from daemon.config_errors import Located, problems_of
 from daemon.config_sections import (
@@ -30,25 +30,7 @@ from daemon.logs import redacted
 from daemon.references import References, protect, restore
 from daemon.yaml_lines import Fault, Position, parse
 from mappers.errors import ConfigError, Problem
-
-try:
-    from mappers.spec import TableSpec  # type: ignore[import-not-found, unused-ignore]
-except ImportError:  # stand-in until mappers/spec.py lands
-
-    class TableSpec(BaseModel):  # type: ignore[no-redef, unused-ignore]
-        """A stand-in."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-        source: str = Field(alias="from", description="SCHEMA.TABLE of the old database")
-        to: str | None = None
-        key: dict[str, str] = {}
-        columns: dict[str, str] | str = "*"
-        overrides: dict[str, str] = {}
-        where: str | None = None
-        source_key: list[str] | None = None
-        group: str = "default"
-        if_not_empty: str = "refuse"
-
+from mappers.spec import TableSpec
 
 DEFAULT_FILE = "changeover.yaml"
 PIPELINE = r"^[a-z][a-z0-9_-]{0,40}$"
@@ -140,17 +122,21 @@ def _with_defaults(section: Any, defaults: Mapping[str, str]) -> Any:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the file. A number or a flag may also be a reference."""
+    """The JSON Schema of the file. A number, a flag or a choice may also be a reference."""
     schema = Config.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     for definition in schema["$defs"].values():
         for name, field in definition.get("properties", {}).items():
-            if field.get("type") in ("integer", "number", "boolean"):
-                definition["properties"][name] = _or_reference(field)
+            definition["properties"][name] = _or_reference(field)
     return schema
 
 
 def _or_reference(field: dict[str, Any]) -> dict[str, Any]:
+    """Let a field that takes no text take `${NAME}` too."""
+    options = field.get("anyOf", [field])
+    if not any(option.get("type") in ("integer", "number", "boolean") or "enum" in option for option in options):
+        return field
     about = {name: field[name] for name in ("title", "description", "default") if name in field}
-    plain = {name: value for name, value in field.items() if name not in about}
-    return about | {"anyOf": [plain, {"type": "string", "pattern": r"^\$\{[^{}]+\}$"}]}
+    if options == [field]:
+        options = [{name: value for name, value in field.items() if name not in about}]
+    return about | {"anyOf": [*options, {"type": "string", "pattern": r"^\$\{[^{}]+\}$"}]}

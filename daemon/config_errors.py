@@ -61,7 +61,7 @@ def problems_of(error: ValidationError, document: Document, schema: dict[str, An
         said.setdefault(_in_file(detail, document), []).append(detail)
     spoilt = {f.problem.path for f in document.faults if f.position == document.values.get(f.problem.path)}
     for path, details in said.items():
-        if path in spoilt:
+        if path in spoilt or _only_the_other_form(path, details, said):
             continue
         if details[0]["type"] == "extra_forbidden":
             yield Problem(path, UNKNOWN, _unknown_hint(str(path[-1]), schema, path[:-1]))
@@ -71,14 +71,22 @@ def problems_of(error: ValidationError, document: Document, schema: dict[str, An
         yield Problem(path, message, hint or _described(schema, path))
 
 
+def _only_the_other_form(path: Field, details: list[ErrorDetails], said: dict[Field, list[ErrorDetails]]) -> bool:
+    """`columns` is no "*", but it is a mapping, and what is wrong is inside it."""
+    inside = any(len(other) > len(path) and other[: len(path)] == path for other in said)
+    return inside and all(detail["type"] == "literal_error" for detail in details)
+
+
 def _in_file(detail: ErrorDetails, document: Document) -> Field:
     """The field an error is about: pydantic appends the member of a union that it tried, which no file contains."""
     path = tuple(part for part in detail["loc"] if part != "[key]")
     if detail["type"] == "missing":
         return path
-    while path and path not in document.values:
-        path = path[:-1]
-    return path
+    found: Field = ()
+    for part in path:
+        if (*found, part) in document.values:
+            found = (*found, part)
+    return found
 
 
 def _message(detail: ErrorDetails) -> str:
@@ -89,7 +97,8 @@ def _message(detail: ErrorDetails) -> str:
     if match is None:
         return text
     expected = match[2].replace("match pattern", "a string that matches").replace("a valid dictionary", "a mapping")
-    expected = re.sub(r"^have", "to have", expected).replace(" or instance of TableSpec", "")
+    expected = re.sub(r"^have", "to have", expected)
+    expected = re.sub(r" or instance of \w+|, (unable to parse|got a number with).*", "", expected)
     return f"wrong value (expected {expected.replace('a valid integer', 'an integer').replace('a valid ', 'a ')})"
 
 
@@ -103,7 +112,7 @@ def _joined(messages: list[str]) -> str:
 
 def _described(schema: dict[str, Any], path: Field) -> str:
     description: str = _properties(schema, path[:-1]).get(str(path[-1]), {}).get("description", "") if path else ""
-    return description.partition("\n")[0].rstrip(".")
+    return description.replace("\n", " ").partition(". ")[0].rstrip(".")
 
 
 def _unknown_hint(name: str, schema: dict[str, Any], path: Field) -> str:

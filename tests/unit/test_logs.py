@@ -37,7 +37,8 @@ def test_json_keeps_fields_and_arguments() -> None:
     assert entry["time"].endswith("Z")
     del entry["time"]
     assert entry == {
-        "level": "warning", "logger": "daemon.test", "msg": "batch of 3", "table": "public.users", "rows": 120, "ok": True,
+        "level": "warning", "logger": "daemon.test", "msg": "batch of 3", "table": "public.users",
+        "rows": 120, "ok": True,
     }  # fmt: skip
 
 
