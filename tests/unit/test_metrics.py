@@ -35,6 +35,16 @@ def test_the_promised_names_are_declared() -> None:
     assert exposed_names() >= PROMISED
 
 
+def test_nothing_else_is_exposed() -> None:
+    metrics = Metrics()
+    metrics.count_outcome("t", Outcome.APPLIED)
+    metrics.batch_rows.observe(3)
+    metrics.build_info.info({"version": "1"})
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    names = {re.split(r"[{ ]", line)[0] for line in lines if line.startswith("changeover_")}
+    assert names <= exposed_names()
+
+
 def test_every_name_keeps_prometheus_rules() -> None:
     for family in Metrics().registry.collect():
         if family.name.startswith("changeover_"):
