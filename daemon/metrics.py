@@ -20,8 +20,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-
-disable_created_metrics()  # a second series for each counter, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter, which nobody reads
 
 
 class Outcome(StrEnum):
