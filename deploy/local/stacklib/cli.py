@@ -208,7 +208,9 @@ def _change(args: argparse.Namespace, action: Callable[[Stack, Part], None]) -> 
     """Do something to a part while no other command changes the stack."""
     with locked(_existing(args).dir, _LOCK_WAIT_S):
         stack = _existing(args)
-        action(stack, _part(stack, args.part))
+        part = _part(stack, args.part)
+        fetch(part.items)
+        action(stack, part)
     return 0
 
 
