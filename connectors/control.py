@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    cast,
     delete,
     func,
     insert,

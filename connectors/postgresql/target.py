@@ -191,8 +191,14 @@ class TargetTransaction:
 
         Raises FatalError where such a row's source key cannot be told from the target row.
         """
+        self.stage_text(mapped, rows)
+        return self.conflicting_staged(mapped)
+
+    def conflicting_staged(self, mapped: MappedTable) -> set[TextRow]:
+        """The same for rows that already stand in the text table."""
         found: set[TextRow] = set()
-        relation = self.stage_text(mapped, rows)
+        stage = self._prepared(mapped)
+        relation = stage.typed(stage.text_name)
         for entry in mapped.entries:
             for unique in entry.target.uniques:
                 if unique.partial or not any(c.name in unique.columns for c in entry.columns):
@@ -212,11 +218,12 @@ class TargetTransaction:
         for entry in mapped.entries:
             self.raw.execute(f"DELETE FROM {qualified(entry.target)}".encode())
 
-    def insert_staged(self, mapped: MappedTable) -> int:
+    def insert_staged(self, mapped: MappedTable) -> None:
         """Insert what stands in the text table: a chunk whose projection could not be pushed down."""
         stage = self._prepared(mapped)
         relation = stage.typed(stage.text_name)
-        return sum(self.raw.execute(merge.insert(e, relation).encode()).rowcount for e in mapped.entries)
+        for entry in mapped.entries:
+            self.raw.execute(merge.insert(entry, relation).encode())
 
     def prepare_text(self, mapped: MappedTable) -> str:
         """Make sure the text table exists and is empty; returns its name."""
