@@ -53,6 +53,7 @@ _PIECES = re.compile(
   | (?P<comment>--|/\*)
   | (?P<prefixed>[uU]&['"]|[bBxXnN]')
   | (?P<escaped>[eE]'(?:[^'\\]|''|\\[bfnrt\\'])*')
+  | (?P<unescaped>[eE]')
   | (?P<string>'(?:[^']|'')*')
   | (?P<dollar>\$(?P<tag>[A-Za-z_]*)\$(?P<body>.*?)\$(?P=tag)\$)
   | (?P<quoted>"(?:[^"]|"")+")
@@ -107,6 +108,8 @@ def _token(match: re.Match[str]) -> Token | None:
         return _operator(text)
     if kind == "comment":
         raise _COMMENT
+    if kind == "unescaped":
+        raise ExpressionError("an escape in the string is not supported, or it is not closed", r"use \n, \t, \\ or \'")
     if kind == "prefixed":
         raise ExpressionError(f"strings written {text[:-1]}… are not supported", "write '…' or E'…'")
     return Token(Kind.NUMBER if kind == "number" else Kind.MARK, text)
@@ -136,8 +139,8 @@ def _operator(text: str) -> Token:
 def _unknown(rest: str) -> ExpressionError:
     if rest[0] == ";":
         return ExpressionError("a semicolon is not allowed", "write one expression")
-    if rest[0] in "'\"" or rest[:2] in ("E'", "e'"):
-        return ExpressionError(f"a quote is not closed, or an escape is not supported: {rest[:20]}")
+    if rest[0] in "'\"":
+        return ExpressionError(f"a quote is not closed: {rest[:20]}")
     if rest[0] == "$":
         return ExpressionError("parameters are not allowed", "write the value itself")
     return ExpressionError(f"{rest[:20]!r} is not understood")
