@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class Filling:
-    """Fills the target's columns; `filled` holds those that were right, `tried` all that the user named."""
+    """Fills the target's columns; `filled` holds those that were right, `paths` where each was named."""
 
     spec: TableSpec
     source: Table
@@ -51,9 +51,12 @@ class Filling:
 
     def _null_problem(self, name: str, expression: Expression, culprits: list[str], in_key: bool) -> None:
         why = "identifies a row" if in_key else "is NOT NULL"
-        hint = f"write coalesce({shown(expression)}, <a value>)"
-        if culprits:
-            hint += " or where: " + " and ".join(f"{readable(column)} is not null" for column in culprits)
+        present = "where: " + " and ".join(f"{readable(column)} is not null" for column in culprits)
+        coalesce = f"coalesce({shown(expression)}, <a value>)"
+        if in_key:
+            hint = f"write {present}" if culprits else "write an expression that is never NULL"
+        else:
+            hint = f"write {coalesce}" + (f" or {present}" if culprits else "")
         message = f"{self.target.full_name}.{name} {why}, but the expression may be NULL"
         self.report.add(self.paths[name], message, hint)
 
@@ -125,8 +128,10 @@ class Filling:
         return not generated
 
     def _left_out(self) -> None:
+        """Reports NOT NULL columns that nothing fills; a key column is reported with the key."""
+        elsewhere = self.paths.keys() | set(() if self.spec.key else self.target.key)
         for column in self.target.columns:
-            if column.name not in self.paths and _must_be_given(column):
+            if column.name not in elsewhere and _must_be_given(column):
                 self.report.add(
                     ("columns",),
                     f"{self.target.full_name}.{column.name} is NOT NULL, has no default, and is not filled",

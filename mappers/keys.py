@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mappers.errors import Problem
@@ -97,9 +97,12 @@ def constraint(table: Table, names: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def target_key(
-    target: Table, configured: Sequence[str] | None, filled: Mapping[str, Expression], report: Report
+    target: Table, configured: Sequence[str] | None, filled: Collection[str], tried: Collection[str], report: Report
 ) -> tuple[str, ...]:
-    """The columns that identify a target row, in their constraint's order; empty where that is a problem."""
+    """The columns that identify a target row, in their constraint's order; empty where that is a problem.
+
+    filled: the columns that have an expression. tried: those too of which the expression was refused.
+    """
     names = tuple(configured) if configured else target.key
     table = readable(target.schema, target.name)
     if not names:
@@ -113,7 +116,7 @@ def target_key(
     if not known.issuperset(names):
         return ()  # reported where the columns are filled
     for name in names:
-        if name not in filled and not configured:
+        if name not in tried and not configured:
             report.add(
                 ("columns",), f"key column {name} of {target.full_name} is not filled", f"add {name}: <expression>"
             )
@@ -126,7 +129,7 @@ def target_key(
             f"ALTER TABLE {table} ADD UNIQUE ({listed})",
         )
         return ()
-    return columns if set(columns) <= filled.keys() else ()
+    return columns if set(columns) <= set(filled) else ()
 
 
 def carrier(source_key: Sequence[str], filled: Mapping[str, Expression]) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def _entry(
     filling = Filling(spec, source, target, functions, report)
     filling.run()
     identity = source_key(source, spec.source_key, report)
-    key = target_key(target, tuple(spec.key) if spec.key else None, filling.filled, report)
+    key = target_key(target, tuple(spec.key or ()), filling.filled, filling.paths, report)
     filling.check_nulls(key)
     if not identity or not key:
         return None
