@@ -105,10 +105,10 @@ QUESTIONS = (
     Question(
         "app.sessions",
         1,
-        """SELECT lower(token), customer_id, last_seen_epoch * 1000000,
+        """SELECT lower(token), token, customer_id, last_seen_epoch * 1000000,
                   CASE WHEN ip IS NOT NULL THEN host(ip::inet) || '/' || masklen(ip::inet) END
            FROM sessions ORDER BY lower(token) COLLATE "C" """,
-        """SELECT session_id, account_id, trunc(extract(epoch FROM last_seen_at) * 1000000),
+        """SELECT session_id, legacy_token, account_id, trunc(extract(epoch FROM last_seen_at) * 1000000),
                   host(ip) || '/' || masklen(ip)
            FROM app.sessions ORDER BY session_id::text COLLATE "C" """,
     ),

@@ -54,6 +54,7 @@ CREATE INDEX order_items_sku ON app.order_items (sku);
 
 CREATE TABLE app.sessions (
     session_id   uuid        PRIMARY KEY,
+    legacy_token text        NOT NULL UNIQUE,               -- as it was spelt: two spellings could be one uuid
     account_id   integer     NOT NULL,
     last_seen_at timestamptz NOT NULL,
     ip           inet
