@@ -11,7 +11,8 @@ SYNTAX = words("coalesce nullif greatest least cast extract substring trim posit
 
 PINNED = words(
     "concat concat_ws format to_jsonb to_json jsonb_build_object jsonb_build_array json_build_object json_build_array "
-    "array_to_json array_to_string date_trunc timezone to_char to_date to_timestamp"
+    "array_to_json array_to_string date date_part date_trunc timezone to_char to_date to_number to_timestamp length "
+    "quote_literal quote_nullable convert_from convert_to"
 )
 """PostgreSQL calls these stable because of session settings; every session of ours pins those settings."""
 
@@ -34,25 +35,31 @@ SETS = words(
 )
 
 
+ONLY_WITH = {"age": 2, "to_tsvector": 2}
+"""Deterministic with this many arguments: else age counts from today, to_tsvector takes the session's language."""
+
+
 @dataclass(frozen=True, slots=True)
 class FunctionCatalog:
     """The functions of the target's own catalogue that are allowed.
 
     names: every name in pg_catalog whose overloads are all plain functions (no aggregate, window function or set) and
-    immutable. A name with a single volatile or stable overload does not belong here: see PINNED for those known good.
+    immutable. A name with one volatile or stable overload does not belong here; PINNED has those known good.
     """
 
     names: frozenset[str] = frozenset()
 
     def allows(self, name: str, arguments: int) -> bool:
-        """Whether a call of `name` (folded) with that many arguments is deterministic. age(x) counts from today."""
-        if name.startswith("pg_") or name in UNSTEADY or (name == "age" and arguments != 2):
+        """Whether a call of `name` (folded) with that many arguments is deterministic."""
+        if name.startswith("pg_") or name in UNSTEADY:
             return False
-        return name in self.names or name in PINNED or name == "age"
+        if name in ONLY_WITH:
+            return arguments == ONLY_WITH[name]
+        return name in self.names or name in PINNED
 
     def refusal(self, name: str) -> tuple[str, str]:
         """(message, hint) that says why `name` is not allowed, as far as it is known."""
-        if name in UNSTEADY or name == "age":
+        if name in UNSTEADY or name in ONLY_WITH:
             return f"{name} depends on when or by whom it is run", "use a source column or a constant instead"
         if name in AGGREGATES:
             return f"{name} works over many rows", "an expression sees one source row only"

@@ -1,7 +1,7 @@
 """Whether an expression can be NULL: asked of NOT NULL columns and of keys, before a single row is written.
 
 It errs on the side of "possibly": a column that PostgreSQL would never make NULL may need a `coalesce`, but the other
-way round the pipeline would stop at a row.
+way round the pipeline would stop at a row. Two rare things are not foreseen: parts of infinite dates, bounds of ranges.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAKERS = words(
     "nullif regexp_match regexp_substr array_length array_upper array_lower array_ndims array_dims array_position "
     "array_positions jsonb_extract_path jsonb_extract_path_text json_extract_path json_extract_path_text "
     "jsonb_path_query_first jsonb_path_exists jsonb_path_match jsonb_path_query_array jsonb_set_lax lower_inf "
-    "jsonb_object json_object date_part scale min_scale"
+    "jsonb_object json_object scale min_scale"
 )
 """May be NULL although no argument is (an empty array has no length, a path may lead nowhere)."""
 _COMPARISONS = words(
@@ -70,6 +70,8 @@ def _null(node: Node, nullable: frozenset[str]) -> bool:
 
 
 def _call(name: str, arguments: list[Node], nullable: frozenset[str]) -> bool:
+    if name in ("all", "any", "some"):
+        return _elements(arguments[0], nullable) if arguments else True
     nulls = [_null(argument, nullable) for argument in arguments]
     if name in _NEVER_CALLS:
         return False
