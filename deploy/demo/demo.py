@@ -27,8 +27,8 @@ import psycopg
 
 from deploy.demo import load, oracle, report
 from deploy.demo.probe import Probe, Window
-from deploy.demo.processes import Child, DemoError
-from deploy.demo.product import CONFIG, ROOT, Changeover, Status
+from deploy.demo.processes import ROOT, Child, DemoError
+from deploy.demo.product import CONFIG, Changeover, Status
 from deploy.demo.screen import Screen
 from deploy.demo.stack import Stack
 
@@ -364,7 +364,9 @@ def main() -> int:
     try:
         return play(given, work, screen)
     except KeyboardInterrupt:
-        screen.plain("interrupted; everything that was started has been ended", "red")
+        screen.plain(
+            "interrupted" + ("" if os.environ.get("KEEP") else ": everything that was started is ended"), "red"
+        )
         return 130
     except (DemoError, subprocess.TimeoutExpired, psycopg.Error) as error:
         screen.plain(f"FAILED: {error}", "red")

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository."""
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
@@ -35,6 +37,7 @@ class Child:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env=dict(env),
+                cwd=ROOT,
                 start_new_session=True,
                 preexec_fn=None if kept else _die_with_parent,
             )

@@ -11,9 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.demo.processes import Child, DemoError
+from deploy.demo.processes import ROOT, Child, DemoError
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).resolve().parent / "changeover.yaml"
 OUTCOMES = ("applied", "superseded", "already_loaded", "filtered", "control", "held", "dead_lettered")
 
@@ -66,7 +65,16 @@ class Changeover:
     def call(self, *arguments: str, bound_s: float = 120) -> str:
         """Run a command to its end; returns what it printed. Raises where it fails."""
         argv = self.argv(*arguments)
-        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, timeout=bound_s, check=False)
+        done = subprocess.run(
+            argv,
+            env=self.env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=bound_s,
+            check=False,
+            start_new_session=True,
+        )
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip()[-3000:]
             raise DemoError(f"changeover {' '.join(arguments)} failed ({done.returncode}): {said}")

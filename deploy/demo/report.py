@@ -39,7 +39,7 @@ def show(screen: Screen, found: Findings, status: Status, total_s: float, downlo
     _tables(screen, found.tables)
     screen.plain()
     for name, value in _figures(found, status, total_s, download_s):
-        screen.plain(f"{name:<30} {value}")
+        screen.plain(f"{name:<32} {value}")
     screen.plain()
     for fault in found.faults:
         screen.plain(f"FAULT: {fault}", "red")
