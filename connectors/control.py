@@ -96,10 +96,12 @@ class ControlStore:
         found = connection.execute(query.with_for_update() if lock else query).one_or_none()
         return PipelineRow(found.source_id, found.noted_xid, found.sealed, found.phase) if found else None
 
-    def create_pipeline(self, connection: Connection, row: PipelineRow) -> None:
-        """Write the pipeline's row at its first start."""
+    def put_pipeline(self, connection: Connection, row: PipelineRow) -> None:
+        """Write the pipeline's row at its first start, and raise its noted transaction id when tables join."""
         values = {"source_id": row.source_id, "noted_xid": row.noted_xid, "sealed": row.sealed, "phase": row.phase}
-        connection.execute(insert(pipeline).values(pipeline=self.name, **values))
+        changed = {"noted_xid": row.noted_xid, "phase": row.phase}
+        statement = upsert(pipeline).values(pipeline=self.name, **values)
+        connection.execute(statement.on_conflict_do_update(constraint=pipeline.primary_key, set_=changed))
 
     def set_phase(self, connection: Connection, phase: str) -> None:
         """Remember the phase that the pipeline has reached."""

@@ -1,4 +1,4 @@
-"""What the daemon asks of a source and of a target. No SQL crosses here, so that a service is a target like any other."""
+"""What the daemon asks of a source and of a target. No SQL crosses here: a service is a target like any other."""
 
 from __future__ import annotations
 

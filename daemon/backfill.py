@@ -1,7 +1,7 @@
 """The backfill's heart: claim a chunk, read it at a recorded snapshot, write it and `done` in one transaction.
 
-Any number of workers, in any number of processes, share the chunk table. A chunk whose worker died goes back to where it
-was claimed from as soon as its database session has ended.
+Any number of workers, in any number of processes, share the chunk table. A chunk whose worker died goes back to where
+it was claimed from as soon as its database session has ended.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Worker:
             raise FatalError(
                 error.what,
                 where=f"{error.where}, chunk {chunk.number} of {chunk.table}",
-                hint="two source rows map to one unique value, or the target had rows before: mend the mapping or the data",
+                hint="two source rows map to one unique value, or the target had rows: mend the mapping or the data",
             ) from error
         holders = self._holders(chunk, mapped)
         if holders:

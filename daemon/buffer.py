@@ -38,6 +38,11 @@ class Buffer:
         with self._changed:
             return frozenset(self._held_until)
 
+    def sizes(self) -> dict[Partition, int]:
+        """Events waiting, by partition."""
+        with self._changed:
+            return {where: sum(len(part.changes) for part in queue) for where, queue in self._queues.items()}
+
     def put(self, slices: Iterable[Slice]) -> None:
         """Append what was read."""
         with self._changed:

@@ -1,7 +1,7 @@
 """The SQL of project and merge, for one mapping entry over one staged relation. Pure: text in, text out.
 
-`s` is the staged relation: the source's columns, and n (ordinal), gone (the source row was deleted), m (0, or the number
-of the set of columns whose value did not travel).
+`s` is the staged relation: the source's columns, and n (ordinal), gone (the source row was deleted), m (0, or the
+number of the set of columns whose value did not travel).
 """
 
 from __future__ import annotations

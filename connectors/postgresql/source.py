@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
@@ -18,6 +19,28 @@ from mappers.mapping import Table
 SAMPLE_ABOVE_ROWS = 3_000_000
 """Above this many rows chunk bounds come from a sample of pages instead of a walk over the whole key index."""
 SAMPLE_PER_CHUNK = 60
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPosition:
+    """A replication slot: the log position confirmed by its connector, whether one is connected, bytes retained."""
+
+    confirmed: int
+    active: bool
+    retained_bytes: int
+    wal_status: str
+
+
+def locale_of(connection: psycopg.Connection) -> str:
+    """Provider, collation and character type of the database, as one text."""
+    query = (
+        "SELECT concat_ws('/', d->>'encoding', d->>'datlocprovider', d->>'datcollate', d->>'datctype',"
+        " d->>'datlocale', d->>'daticulocale', d->>'datcollversion')"
+        " FROM (SELECT to_jsonb(x) AS d FROM pg_database x WHERE datname = current_database()) y"
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 class PostgresSource:
@@ -59,6 +82,30 @@ class PostgresSource:
         """Tells this database from a restored or another one: cluster identifier and database."""
         query = "SELECT system_identifier || '/' || current_database() FROM pg_control_system()"
         return self._value(query)
+
+    def slot(self, name: str) -> SlotPosition | None:
+        """How far the connector has confirmed, and what its slot retains; None where there is no such slot."""
+        query = (
+            "SELECT coalesce(confirmed_flush_lsn - '0/0', 0)::bigint, active,"
+            " coalesce(pg_current_wal_lsn() - restart_lsn, 0)::bigint, coalesce(wal_status, '')"
+            " FROM pg_replication_slots WHERE slot_name = %s"
+        )
+        with translated("source", self.url):
+            row = self.connection().execute(query, (name,)).fetchone()
+        return SlotPosition(*row) if row else None
+
+    def rows_estimate(self, table: Table) -> int:
+        """How many rows the table has: counted where that is quick, else as the planner believes."""
+        if table.rows_estimate > SAMPLE_ABOVE_ROWS:
+            return table.rows_estimate
+        with translated("source", self.url):
+            query = sql.SQL("SELECT count(*) FROM {}").format(_table(table))
+            row = self.connection().execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+    def locale(self) -> str:
+        """The database's locale; two databases with the same one agree on lower(), on order and on patterns."""
+        return locale_of(self.connection())
 
     def log_position(self) -> int:
         """The current end of the log."""

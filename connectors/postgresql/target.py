@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from connectors.postgresql import merge
 from connectors.postgresql.catalogue import load_functions, load_tables
 from connectors.postgresql.session import connect, server_of, translate
+from connectors.postgresql.source import locale_of
 from connectors.postgresql.stage import Stage
 from connectors.seams import Staged, StagedText, TextRow
 from connectors.tables import MappedTable
@@ -59,7 +60,7 @@ class PostgresTarget:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Several transactions on one database session: what a chunk worker needs, whose claim ends with its session."""
+        """Several transactions on one database session: a chunk worker's claim ends with its session."""
         with self._translated(), self.engine.connect() as connection:
             try:
                 yield Session(connection)
@@ -75,6 +76,11 @@ class PostgresTarget:
         """Names of functions that the target's catalogue calls immutable."""
         with self.begin() as transaction:
             return load_functions(transaction.raw)
+
+    def locale(self) -> str:
+        """The database's locale, as `PostgresSource.locale` gives it."""
+        with self.begin() as transaction:
+            return locale_of(transaction.raw)
 
     def known_types(self, table: Table, columns: Sequence[str]) -> dict[str, str]:
         """Source column -> the type it is staged as: its own where the target has the same, else text."""
@@ -100,12 +106,6 @@ class PostgresTarget:
                 "SELECT format_type(o, m) FROM unnest(%s::oid[], %s::int[]) AS x(o, m)", (oids, modifiers)
             )
             return [(column.name, row[0]) for column, row in zip(entry.columns, names, strict=True)]
-
-    def has_rows(self, table: Table) -> bool:
-        """Whether the table holds any row."""
-        with self.begin() as transaction:
-            row = transaction.raw.execute(f"SELECT EXISTS (SELECT FROM {qualified(table)})".encode()).fetchone()
-            return bool(row and row[0])
 
     def _connect(self) -> psycopg.Connection:
         connection = connect(self.url, "target", timeout_s=self._timeout_s)
@@ -160,7 +160,7 @@ class TargetTransaction:
         return stage.typed(stage.wire_name)
 
     def absent(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> set[int]:
-        """Ordinals of rows in a group that have no target row to keep the untravelled values of. Leaves no rows staged."""
+        """Ordinals of rows in a group that have no target row to take the other values from. Leaves no rows staged."""
         stage = self._prepared(mapped)
         relation = self.stage(mapped, rows)
         found: set[int] = set()
@@ -217,6 +217,11 @@ class TargetTransaction:
         """Empty every table that this source table feeds."""
         for entry in mapped.entries:
             self.raw.execute(f"DELETE FROM {qualified(entry.target)}".encode())
+
+    def has_rows(self, table: Table) -> bool:
+        """Whether the table holds any row."""
+        row = self.raw.execute(f"SELECT EXISTS (SELECT FROM {qualified(table)})".encode()).fetchone()
+        return bool(row and row[0])
 
     def insert_staged(self, mapped: MappedTable) -> None:
         """Insert what stands in the text table: a chunk whose projection could not be pushed down."""

@@ -101,13 +101,18 @@ REFUSED: dict[str, tuple[str, str]] = {
 }
 """Type -> (why it does not travel exactly, what to use instead)."""
 
+_EXTENSIONS = frozenset(["citext", "ltree", "hstore", "vector", "halfvec", "sparsevec", "geometry", "geography"])
 _MODIFIER = re.compile(r"\s*\([^)]*\)")
 
 
 def bare_type(spelling: str) -> str:
-    """The type without modifier, array brackets and schema: public.citext[] and citext give citext."""
+    """The type without modifier and array brackets, an extension's also without its schema: public.citext gives citext.
+
+    Built-in types are spelled without a schema, so that app.text is a type of the user's own.
+    """
     plain = _MODIFIER.sub("", spelling).removesuffix("[]")
-    return plain.rpartition(".")[2]
+    name = plain.rpartition(".")[2]
+    return name if name in _EXTENSIONS else plain
 
 
 def is_zoned(spelling: str) -> bool:

@@ -1,0 +1,136 @@
+"""From the configuration to tables that can be handled; or to every reason why not, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from connectors.kafka.topics import Topics, message_topic, table_topics
+from connectors.postgresql.catalogue import load_tables
+from connectors.postgresql.keys import key_form
+from connectors.postgresql.session import translated
+from connectors.postgresql.source import PostgresSource
+from connectors.postgresql.target import PostgresTarget
+from connectors.postgresql.wire import wire_columns
+from connectors.tables import MappedTable
+from daemon.config import Config
+from mappers.errors import ConfigError, FatalError, Problem
+from mappers.functions import FunctionCatalog
+from mappers.mapping import Entry, Table
+from mappers.resolve import resolve
+from mappers.types import compare_types
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of the stream. topic_id: a topic that is deleted and created again does not keep it."""
+
+    name: str
+    topic_id: str
+    partitions: int
+
+
+def mapped_tables(config: Config, source: PostgresSource, target: PostgresTarget) -> dict[str, MappedTable]:
+    """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
+    try:
+        entries = _entries(config, source, target)
+        return _checked(entries, target)
+    except ConfigError as error:
+        raise config.locate(error) from None
+
+
+def _entries(config: Config, source: PostgresSource, target: PostgresTarget) -> tuple[Entry, ...]:
+    with translated("source", source.url):
+        sources = load_tables(source.connection(), {spec.source_name for spec in config.tables})
+    targets = target.tables(sorted({spec.target_name for spec in config.tables}))
+    return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()))
+
+
+def _checked(entries: Sequence[Entry], target: PostgresTarget) -> dict[str, MappedTable]:
+    problems: list[Problem] = []
+    tables: dict[str, MappedTable] = {}
+    for number, table in enumerate({entry.source.full_name: entry.source for entry in entries}.values()):
+        mine = tuple(entry for entry in entries if entry.source.full_name == table.full_name)
+        try:
+            mapped = _mapped(number, table, mine, target)
+        except ConfigError as error:
+            problems += [_placed(problem, mine[0]) for problem in error.problems]
+            continue
+        tables[mapped.name] = mapped
+        for entry in mine:
+            problems += _foreign_keys(entry, target) + _types(mapped, entry, target)
+    if problems:
+        raise ConfigError(problems)
+    return tables
+
+
+def _mapped(number: int, table: Table, entries: tuple[Entry, ...], target: PostgresTarget) -> MappedTable:
+    wanted = frozenset().union(*(entry.inputs for entry in entries))
+    wires = wire_columns(table, wanted)
+    try:
+        form = key_form(table, entries[0].source_key, wires)
+    except ValueError as error:
+        problem = f"a key of type {error} cannot be followed: its text form is not exact"
+        raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
+    types = target.known_types(table, [wire.name for wire in wires])
+    return MappedTable(number, table, entries, wires, types, form)
+
+
+def _placed(problem: Problem, entry: Entry) -> Problem:
+    if problem.path[:1] == ("tables",):
+        return problem
+    return Problem(("tables", entry.index, "from"), problem.message, problem.hint)
+
+
+def _foreign_keys(entry: Entry, target: PostgresTarget) -> list[Problem]:
+    if not entry.target.foreign_keys or not target.enforces_triggers:
+        return []
+    return [
+        Problem(
+            ("tables", entry.index, "to"),
+            f"{entry.target.full_name} has foreign keys ({', '.join(entry.target.foreign_keys)}), "
+            "and tables arrive in no mutual order",
+            "GRANT SET ON PARAMETER session_replication_role TO the target's role, or drop them until the cutover",
+        )
+    ]
+
+
+def _types(mapped: MappedTable, entry: Entry, target: PostgresTarget) -> list[Problem]:
+    try:
+        return compare_types(entry, target.describe(mapped, entry))
+    except FatalError as error:
+        return [Problem(("tables", entry.index, "columns"), f"the target refuses the projection: {error.what}")]
+
+
+def fingerprint_problems(tables: Mapping[str, MappedTable], stored: Mapping[str, str]) -> list[Problem]:
+    """Entries whose mapping is not the one that made the rows in the target."""
+    return [
+        Problem(
+            ("tables", entry.index),
+            f"the mapping of {entry.name} changed since its rows were made",
+            f"run with --rebackfill {entry.target.full_name} to make them anew, or --accept-mapping "
+            f"{entry.target.full_name} to keep them",
+        )
+        for mapped in tables.values()
+        for entry in mapped.entries
+        if stored.get(entry.name, entry.fingerprint) != entry.fingerprint
+    ]
+
+
+def topics_of(config: Config, tables: Mapping[str, MappedTable], broker: Topics) -> tuple[dict[str, Topic], Topic]:
+    """Source table -> its topic, and the topic of logical messages. Raises FatalError where one is not there."""
+    prefix = config.source.topic_prefix
+    names = table_topics(prefix, {(mapped.table.schema, mapped.table.name) for mapped in tables.values()})
+    wanted = {name: names[mapped.table.schema, mapped.table.name] for name, mapped in tables.items()}
+    messages = message_topic(prefix)
+    everything = {*wanted.values(), messages}
+    ids, counts = broker.ids(everything), broker.partition_counts(everything)
+    absent = sorted(everything - (ids.keys() & counts.keys()))
+    if absent:
+        raise FatalError(
+            f"no topic {', '.join(absent)}",
+            where=f"kafka {config.kafka.bootstrap_servers}",
+            hint="run `changeover connector apply`, or set source.topic_prefix to the connector's topic.prefix",
+        )
+    made = {topic: Topic(topic, ids[topic], counts[topic]) for topic in everything}
+    return {name: made[topic] for name, topic in wanted.items()}, made[messages]

@@ -1,0 +1,98 @@
+"""The thread that reads: events into the buffer, partitions paused while the writer is behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from connectors.kafka.consumer import ChangeConsumer, Partition
+from daemon.buffer import Buffer
+from mappers.errors import ChangeoverError, TransientError
+
+EVENTS_PER_POLL = 2_000
+POLL_TIMEOUT_S = 0.1
+
+
+class Reader(threading.Thread):
+    """Polls until stopped or until something fails; then the buffer is closed and `failure` says why.
+
+    make_consumer: from the callbacks for assigned and revoked partitions to a consumer. positions: the offsets that the
+    target has for partitions newly assigned.
+    """
+
+    def __init__(
+        self,
+        make_consumer: Callable[[Assigned, Revoked], ChangeConsumer],
+        positions: Callable[[Sequence[Partition]], Mapping[Partition, int]],
+        buffer: Buffer,
+        buffer_events_max: int,
+        handover_s: float,
+        troubled: Callable[[str], None],
+    ) -> None:
+        super().__init__(name="reader", daemon=True)
+        self.failure: ChangeoverError | None = None
+        self.backlog: dict[Partition, int] = {}
+        self.partitions: frozenset[Partition] = frozenset()
+        self.rebalances = 0
+        self._make_consumer = make_consumer
+        self._positions = positions
+        self._buffer = buffer
+        self._events_max = buffer_events_max
+        self._handover_s = handover_s
+        self._troubled = troubled
+        self._stopping = threading.Event()
+        self._commits: dict[Partition, int] = {}
+
+    def stop(self) -> None:
+        """Leave the group and end, after the poll in hand."""
+        self._stopping.set()
+
+    def committed(self, positions: Mapping[Partition, int]) -> None:
+        """Positions that the target has now; told to the broker with the next poll, for lag tools."""
+        self._commits = {**self._commits, **positions}
+
+    def run(self) -> None:
+        """The thread's body."""
+        try:
+            consumer = self._make_consumer(self._assigned, self._revoked)
+            try:
+                while not self._stopping.is_set():
+                    self._poll(consumer)
+            finally:
+                consumer.close()
+        except ChangeoverError as error:
+            self.failure = error
+        finally:
+            self._buffer.close()
+
+    def _poll(self, consumer: ChangeConsumer) -> None:
+        self._balance(consumer)
+        try:
+            self._buffer.put(consumer.poll(EVENTS_PER_POLL, POLL_TIMEOUT_S))
+        except TransientError as error:  # librdkafka reconnects by itself
+            self._troubled(str(error))
+        else:
+            self._troubled(consumer.trouble)
+        self.backlog = consumer.backlog()
+        self.partitions = consumer.partitions
+        commits, self._commits = self._commits, {}
+        consumer.commit(commits)
+
+    def _balance(self, consumer: ChangeConsumer) -> None:
+        """Bound the buffer: each partition may fill its share, so that one held by a chunk does not stop the others."""
+        sizes = self._buffer.sizes()
+        share = self._events_max // max(1, sum(1 for size in sizes.values() if size))
+        consumer.pause(where for where, size in sizes.items() if size >= share)
+        consumer.resume(where for where, size in sizes.items() if size < share // 2)
+
+    def _assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        self.rebalances += 1
+        self._buffer.drop(partitions, 0)
+        return self._positions(partitions)
+
+    def _revoked(self, partitions: Sequence[Partition]) -> None:
+        self._buffer.drop(partitions, self._handover_s)
+
+
+Assigned = Callable[[Sequence[Partition]], Mapping[Partition, int]]
+Revoked = Callable[[Sequence[Partition]], None]

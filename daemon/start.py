@@ -1,0 +1,167 @@
+"""Rule 1: how tables join a pipeline. Topics' ends are noted, then a transaction id, and only then is the source read.
+
+Before that the connector has proved that it delivers: a message written to the log came back as a committed position.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from connectors.chunks import Position
+from connectors.control import ControlStore, PipelineRow
+from connectors.postgresql.source import PostgresSource
+from connectors.postgresql.target import PostgresTarget, TargetTransaction
+from connectors.tables import MappedTable
+from daemon.barrier import Barrier
+from daemon.prepare import Topic, fingerprint_problems
+from mappers.errors import ConfigError, FatalError, Problem
+
+log = logging.getLogger(__name__)
+START_WATER = (-1, 0)
+"""The high water of a partition in which nothing was seen yet."""
+
+
+class Start:
+    """Brings the control state of a pipeline up to its configuration. Idempotent; replicas may start together."""
+
+    def __init__(
+        self,
+        source: PostgresSource,
+        target: PostgresTarget,
+        control: ControlStore,
+        barrier: Barrier,
+        ends: Callable[[Iterable[str]], Mapping[tuple[str, int], int]],
+        chunk_rows: int,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._control = control
+        self._barrier = barrier
+        self._ends = ends
+        self._chunk_rows = chunk_rows
+
+    def run(
+        self,
+        tables: Mapping[str, MappedTable],
+        topics: Mapping[str, Topic],
+        messages: Topic,
+        *,
+        rebackfill: Sequence[str] = (),
+        accept: Sequence[str] = (),
+    ) -> None:
+        """Create or upgrade the control schema, check what is stored against what is there, and start new tables."""
+        with self._target.begin() as transaction:
+            self._control.ensure(transaction.control)
+        self._accept(tables, rebackfill, accept)
+        with self._target.begin() as transaction:
+            new = self._check(transaction, tables, topics, messages)
+        if new:
+            self._start(tables, topics, messages)
+
+    def _check(
+        self,
+        transaction: TargetTransaction,
+        tables: Mapping[str, MappedTable],
+        topics: Mapping[str, Topic],
+        messages: Topic,
+    ) -> list[str]:
+        row = self._control.pipeline(transaction.control)
+        if row is not None and row.source_id != self._source.system_id():
+            raise FatalError(
+                "the source is another database than the one this pipeline was started on",
+                where=f"pipeline {self._control.name}",
+                hint="after a restore or a rebuild start it anew under another pipeline name",
+            )
+        problems = fingerprint_problems(tables, self._control.fingerprints(transaction.control))
+        if problems:
+            raise ConfigError(problems)
+        check_topics(self._control.positions(transaction.control), [*topics.values(), messages])
+        return sorted(tables.keys() - self._control.versions(transaction.control).keys())
+
+    def _start(self, tables: Mapping[str, MappedTable], topics: Mapping[str, Topic], messages: Topic) -> None:
+        self._barrier.delivered(self._barrier.sentinel())
+        with self._target.begin() as transaction:
+            self._control.lock_start(transaction.control)
+            known = self._control.versions(transaction.control)
+            new = {name: mapped for name, mapped in tables.items() if name not in known}
+            if not new:
+                return
+            self._refuse_rows(transaction, new)
+            first = self._control.pipeline(transaction.control) is None
+            named = {name: topics[name] for name in new} | ({"": messages} if first else {})
+            self._note(transaction, named)
+            for name, mapped in new.items():
+                self._plan_chunks(transaction, mapped)
+                log.info("table joins the pipeline", extra={"table": name})
+
+    def _note(self, transaction: TargetTransaction, topics: Mapping[str, Topic]) -> None:
+        """The topics' ends first, the transaction id after them."""
+        ends = self._ends([topic.name for topic in topics.values()])
+        names = {topic.name: name or None for name, topic in topics.items()}
+        ids = {topic.name: topic.topic_id for topic in topics.values()}
+        self._control.add_positions(
+            transaction.control,
+            [Position(t, p, names[t], end, START_WATER, ids[t]) for (t, p), end in sorted(ends.items())],
+        )
+        self._control.put_pipeline(
+            transaction.control,
+            PipelineRow(self._source.system_id(), self._source.new_xid(), sealed=False, phase="backfilling"),
+        )
+
+    def _plan_chunks(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
+        bounds = self._source.bounds(mapped.table, mapped.form.columns, self._chunk_rows)
+        expected = self._source.rows_estimate(mapped.table)
+        self._control.add_table(transaction.control, mapped.name, bounds, expected)
+        for entry in mapped.entries:
+            self._control.put_fingerprint(transaction.control, entry.name, entry.fingerprint)
+
+    def _refuse_rows(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
+        problems = [
+            Problem(
+                ("tables", entry.index, "to"),
+                f"the target table {entry.target.full_name} has rows",
+                "empty it, or say `if_not_empty: keep` when they belong beside the migrated ones",
+            )
+            for mapped in tables.values()
+            for entry in mapped.entries
+            if entry.not_empty == "refuse" and transaction.has_rows(entry.target)
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+    def _accept(self, tables: Mapping[str, MappedTable], rebackfill: Sequence[str], accept: Sequence[str]) -> None:
+        """What the user decided about changed mappings: make the rows anew, or keep them."""
+        known = {entry.target.full_name for mapped in tables.values() for entry in mapped.entries}
+        for name in (*rebackfill, *accept):
+            if name not in known:
+                raise FatalError(f"no target table {name} in the mapping", hint=f"one of {', '.join(sorted(known))}")
+        for mapped in tables.values():
+            mine = {entry.target.full_name: entry for entry in mapped.entries}
+            if mine.keys() & set(rebackfill):
+                self._rebackfill(mapped)
+            with self._target.begin() as transaction:
+                for name in mine.keys() & {*rebackfill, *accept}:
+                    self._control.put_fingerprint(transaction.control, mine[name].name, mine[name].fingerprint)
+
+    def _rebackfill(self, mapped: MappedTable) -> None:
+        """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight."""
+        with self._target.begin() as transaction:
+            self._control.lock_table(transaction.control, mapped.name)
+            transaction.truncate(mapped)
+            self._control.reset_chunks(transaction.control, mapped.name)
+
+
+def check_topics(positions: Sequence[Position], topics: Sequence[Topic]) -> None:
+    """Raise FatalError where a topic was recreated, or its number of partitions changed: keys moved between them."""
+    facts = {topic.name: topic for topic in topics}
+    for name in {position.topic for position in positions} & facts.keys():
+        mine = [position for position in positions if position.topic == name]
+        if any(position.topic_id != facts[name].topic_id for position in mine):
+            raise FatalError("the topic was deleted and created again", where=name, hint=ANEW)
+        if len(mine) != facts[name].partitions:
+            what = f"the topic has {facts[name].partitions} partitions, this pipeline began with {len(mine)}"
+            raise FatalError(what, where=name, hint=ANEW)
+
+
+ANEW = "its events cannot be put in order any more: start this pipeline's tables anew"

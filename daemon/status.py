@@ -1,0 +1,88 @@
+"""What `changeover status` and /status say: read from the control state, the broker and the slot. Versioned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
+from connectors.postgresql.source import SlotPosition
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered."""
+
+    pipeline: str
+    positions: Sequence[Position]
+    chunks: Sequence[ChunkRow]
+    rows_expected: Mapping[str, int]
+    ends: Mapping[tuple[str, int], int]
+    slot: SlotPosition | None
+
+
+def phase_of(chunks: Sequence[ChunkRow]) -> str:
+    """new, backfilling or streaming: computed from the chunks, never stored. Pure."""
+    if not chunks:
+        return "new"
+    return "streaming" if all(chunk.state is ChunkState.DONE for chunk in chunks) else "backfilling"
+
+
+def status_of(facts: Facts) -> dict[str, Any]:
+    """The status as plain data. Pure."""
+    ledger = sum((position.ledger for position in facts.positions), Ledger())
+    return {
+        "version": VERSION,
+        "pipeline": facts.pipeline,
+        "phase": phase_of(facts.chunks),
+        "tables": {name: _table(name, facts) for name in sorted({chunk.table for chunk in facts.chunks})},
+        "ledger": asdict(ledger),
+        "ledger_balanced": all(position.ledger.balanced for position in facts.positions),
+        "backlog_events": sum(_behind(position, facts) for position in facts.positions),
+        "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
+        "slot": asdict(facts.slot) if facts.slot else None,
+    }
+
+
+def _table(name: str, facts: Facts) -> dict[str, Any]:
+    chunks = [chunk for chunk in facts.chunks if chunk.table == name]
+    positions = [position for position in facts.positions if position.table == name]
+    ledger = sum((position.ledger for position in positions), Ledger())
+    return {
+        "chunks_done": sum(chunk.state is ChunkState.DONE for chunk in chunks),
+        "chunks_total": len(chunks),
+        "rows_loaded": sum(chunk.rows for chunk in chunks),
+        "rows_expected": facts.rows_expected.get(name, 0),
+        "backlog_events": sum(_behind(position, facts) for position in positions),
+        "ledger": asdict(ledger),
+    }
+
+
+def _behind(position: Position, facts: Facts) -> int:
+    end = facts.ends.get((position.topic, position.partition), position.next_offset)
+    return max(0, end - position.next_offset)
+
+
+def table_lines(status: Mapping[str, Any]) -> list[str]:
+    """The status for a terminal."""
+    lines = [
+        f"pipeline {status['pipeline']}: {status['phase']}, backlog {status['backlog_events']:,} events, "
+        f"ledger {'balanced' if status['ledger_balanced'] else 'NOT BALANCED'}",
+        f"{'table':40} {'chunks':>13} {'rows':>25} {'backlog':>10} {'applied':>12}",
+    ]
+    for name, table in status["tables"].items():
+        chunks = f"{table['chunks_done']}/{table['chunks_total']}"
+        rows = f"{table['rows_loaded']:,} of ~{table['rows_expected']:,}"
+        lines.append(
+            f"{name:40} {chunks:>13} {rows:>25} {table['backlog_events']:>10,} {table['ledger']['applied']:>12,}"
+        )
+    slot = status["slot"]
+    lines.append(
+        f"slot: {'active' if slot['active'] else 'NOT ACTIVE'}, {slot['retained_bytes']:,} bytes retained"
+        if slot
+        else "slot: none (run `changeover connector apply`)"
+    )
+    return lines

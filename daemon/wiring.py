@@ -1,0 +1,166 @@
+"""The one place that names concrete connectors: from a configuration to the parts that run."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from connectors.chunks import ChunkRow, Position
+from connectors.control import ControlStore
+from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
+from connectors.kafka.topics import Topics, admin_client
+from connectors.postgresql.chunk_copy import Pushdown, probe
+from connectors.postgresql.session import translated
+from connectors.postgresql.source import PostgresSource
+from connectors.postgresql.target import PostgresTarget
+from connectors.tables import MappedTable
+from daemon.barrier import Barrier
+from daemon.config import Config
+from daemon.decoders import decoders
+from daemon.prepare import Topic, mapped_tables, topics_of
+from daemon.reader import Assigned, Revoked
+from daemon.resync import Resyncer
+from daemon.retry import Backoff, delays_s
+from daemon.start import Start
+from daemon.status import Facts
+from mappers.errors import ChangeoverError
+
+RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
+LOOK_S = 0.02
+"""Between looks at a condition that another process or the source brings about."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one process. stop: set once, when the process is to end."""
+
+    config: Config
+    path: Path
+    stop: threading.Event
+
+    @cached_property
+    def target(self) -> PostgresTarget:
+        """The new store; thread-safe."""
+        section = self.config.target
+        return PostgresTarget(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+
+    @cached_property
+    def control(self) -> ControlStore:
+        """The pipeline's durable state."""
+        return ControlStore(self.config.pipeline)
+
+    @cached_property
+    def broker(self) -> Topics:
+        """Questions about topics."""
+        return Topics(self._admin, self.config.kafka.bootstrap_servers)
+
+    def source(self) -> PostgresSource:
+        """A new reader of the old database: each thread has its own."""
+        section = self.config.source
+        return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+
+    def wait(self) -> None:
+        """Between looks; ends early when the process is to stop."""
+        self.stop.wait(LOOK_S)
+
+    def backoff(self, limit_s: float = RETRY_LIMIT_S) -> Backoff:
+        """How this process waits before it tries again."""
+
+        def delays() -> object:
+            return delays_s(RETRY_FIRST_S, limit_s, RETRY_FACTOR, random.random)
+
+        return Backoff(delays, self.stop.wait, self.stop.is_set)  # type: ignore[arg-type]
+
+    def barrier(self, limit_s: float) -> Barrier:
+        """A barrier with its own connection to the source."""
+        return Barrier(self.source(), self.config.source.slot, self.wait, time.monotonic, limit_s, self.stop.is_set)
+
+    def resyncer(self) -> Resyncer:
+        """Re-reads keys; with its own connection to the source."""
+        return Resyncer(self.source(), self.target, self.control, self.wait)
+
+    def tables(self) -> dict[str, MappedTable]:
+        """The mapping against both catalogues. Raises ConfigError with all problems."""
+        source = self.source()
+        try:
+            return mapped_tables(self.config, source, self.target)
+        finally:
+            source.close()
+
+    def topics(self, tables: Mapping[str, MappedTable]) -> tuple[dict[str, Topic], Topic]:
+        """Source table -> topic, and the topic of logical messages."""
+        return topics_of(self.config, tables, self.broker)
+
+    def start(self, limit_s: float = 60) -> Start:
+        """Brings the control state up to the configuration."""
+        chunk_rows = self.config.backfill.chunk_rows
+        barrier = self.barrier(limit_s)
+        return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, chunk_rows)
+
+    def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
+        """Source table -> how it is handled and whether the source can run its projection."""
+        source = self.source()
+        same = source.locale() == self.target.locale()
+        try:
+            with translated("source", source.url):
+                return {n: (m, probe(source.connection(), m, same_locale=same)) for n, m in tables.items()}
+        finally:
+            source.close()
+
+    def consumer(
+        self, tables: Mapping[str, MappedTable], topics: Mapping[str, Topic], messages: Topic
+    ) -> Callable[[Assigned, Revoked], ChangeConsumer]:
+        """Makes the consumer of the change stream, once its thread has the callbacks."""
+        kafka = self.config.kafka
+        made: dict[str, tuple[str | None, Decode]] = decoders(self.config, tables, topics, messages)
+
+        def make(assigned: Assigned, revoked: Revoked) -> ChangeConsumer:
+            return ChangeConsumer(
+                settings(kafka.bootstrap_servers, kafka.group, kafka.settings), made, assigned, revoked
+            )
+
+        return make
+
+    def positions(self) -> list[Position]:
+        """Where the target stands."""
+        with self.target.begin() as transaction:
+            return self.control.positions(transaction.control)
+
+    def next_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """The target's positions of these partitions; one that it does not have is left out, and so not read."""
+        at = {(p.topic, p.partition): p.next_offset for p in self.positions()}
+        return {where: at[where] for where in partitions if where in at}
+
+    def progress(self) -> tuple[list[Position], list[ChunkRow]]:
+        """Positions and chunks, in one transaction; both empty before the first start."""
+        with self.target.begin() as transaction:
+            if not self.control.exists(transaction.control):
+                return [], []
+            return self.control.positions(transaction.control), self.control.chunks(transaction.control)
+
+    def facts(self) -> Facts:
+        """Everything `status` shows. What cannot be reached is left out, not guessed."""
+        positions, chunks = self.progress()
+        expected: dict[str, int] = {}
+        if chunks:
+            with self.target.begin() as transaction:
+                expected = self.control.rows_expected(transaction.control)
+        source = self.source()
+        try:
+            slot = source.slot(self.config.source.slot)
+        finally:
+            source.close()
+        try:
+            ends = self.broker.end_offsets({position.topic for position in positions})
+        except ChangeoverError:
+            ends = {}
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
+
+    @cached_property
+    def _admin(self):  # type: ignore[no-untyped-def]
+        return admin_client(self.config.kafka.bootstrap_servers, self.config.kafka.settings)

@@ -1,0 +1,63 @@
+"""The backfill's child processes: started while chunks are left, ended with their parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mappers.errors import FatalError
+
+PR_SET_PDEATHSIG = 1
+TRANSIENT_EXIT = 75
+"""sysexits' EX_TEMPFAIL: a worker that met a fault which may pass; it is started again."""
+
+
+class Workers:
+    """Keeps up to `count` workers running. delay: called before a worker that failed is started again."""
+
+    def __init__(self, config: Path, count: int, delay: Callable[[], bool]) -> None:
+        self._config = config
+        self._count = count
+        self._delay = delay
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def tend(self, unfinished: int) -> None:
+        """Start as many workers as there is work for. Raises FatalError where one failed for good."""
+        failed = [child for child in self._children if child.poll() not in (None, 0)]
+        self._children = [child for child in self._children if child.poll() is None]
+        for child in failed:
+            if child.returncode not in (TRANSIENT_EXIT, -signal.SIGKILL, -signal.SIGTERM):
+                raise FatalError("a backfill worker failed", hint="its error is in the log lines above")
+        if failed and not self._delay():
+            return
+        while len(self._children) < min(self._count, unfinished):
+            self._children.append(self._start())
+
+    def stop(self, deadline_s: float) -> None:
+        """Ask all to end after the chunk in hand's transaction, and make sure of it."""
+        for child in self._children:
+            child.terminate()
+        for child in self._children:
+            try:
+                child.wait(deadline_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "daemon.cli", "--config", str(self._config), "backfill"]
+        command += ["--share", str(self._count), "--parent", str(os.getpid())]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the kernel end this process when its parent ends, however that happens (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit(TRANSIENT_EXIT)
