@@ -16,11 +16,13 @@ KEYWORDS = words(
     "for array any all some collate as both leading trailing placing isnull notnull"
 )
 """Reserved in PostgreSQL, so that none of them can be an unquoted column; and allowed in a scalar expression."""
-REFUSED = words(
-    "select with union except intersect values table where group having order limit offset fetch window over filter "
-    "into insert update delete create drop alter grant do using on join lateral returning variadic row default "
-    "exists operator within"
+_RESERVED = words(
+    "select with union except intersect table where group having order limit offset fetch window into create grant do "
+    "using on join lateral returning variadic default user session_user current_user current_role current_date "
+    "current_time current_timestamp current_catalog current_schema localtime localtimestamp"
 )
+"""Reserved in PostgreSQL, and no part of a scalar expression: as a column it must be quoted."""
+REFUSED = _RESERVED | words("values over filter insert update delete drop alter row exists operator within")
 _TYPED_LITERALS = words("date time timestamp timestamptz timetz interval jsonb uuid")
 _COLLATIONS = frozenset(("C", "POSIX", "ucs_basic"))
 _NO_SPACE_BEFORE = frozenset((")", "]", ",", ".", "::"))
@@ -183,7 +185,7 @@ class Renderer:
 
     def _column(self, name: str, *, quoted: bool, after_dot: bool = False) -> None:
         names = [column.name for column in self.source.columns]
-        if not quoted and not after_dot and (name in REFUSED or name in UNSTEADY):
+        if not quoted and not after_dot and (name in _RESERVED or (name in REFUSED | UNSTEADY and name not in names)):
             raise _refused(name, name in names)
         if name not in names:
             raise _unknown_column(name, names, self.source, quoted=quoted)

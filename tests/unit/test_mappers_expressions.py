@@ -199,6 +199,17 @@ def test_refusals(text: str, message: str, hint: str) -> None:
     assert hint in error.hint
 
 
+@pytest.mark.parametrize(
+    "name", ["version", "filter", "values", "random", "now", "row", "unknown", "at", "date", "interval"]
+)
+def test_words_that_are_not_reserved_are_columns_where_the_table_has_them(name: str) -> None:
+    table = Table("public", "t", (Column(name, "text"),), ())
+    assert parse_expression(f"lower({name})", table, FUNCTIONS).sql == f'lower(s."{name}")'
+    if name not in ("unknown", "date"):
+        with pytest.raises(ExpressionError):
+            parse_expression(f"{name}(1)", table, FunctionCatalog(frozenset(("now", "random"))))
+
+
 def test_another_dialect_is_refused() -> None:
     with pytest.raises(ExpressionError, match="dialect mysql"):
         parse_expression("a", USERS, FUNCTIONS, dialect="mysql")
