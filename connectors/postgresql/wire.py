@@ -60,11 +60,20 @@ ELEMENTS: dict[str, Wire] = {
     **dict.fromkeys(("text", "character varying", "character", "uuid", "json", "jsonb"), Wire.TEXT),
 }
 """Element types of arrays for which Debezium has a placeholder when a large value does not travel.
+"""
+WHOLE_ELEMENTS: dict[str, Wire] = {
+    "smallint": Wire.INT,
+    "boolean": Wire.BOOL,
+    "real": Wire.FLOAT,
+    "double precision": Wire.FLOAT,
+    **dict.fromkeys(("numeric", "citext", "inet", "cidr", "macaddr", "macaddr8"), Wire.TEXT),
+}
+"""Element types of arrays for which it has none: it stops, or sends null, which is no different from a null written.
 
-For every other array it logs a warning and sends null, which cannot be told from a null that was written.
+With REPLICA IDENTITY FULL unchanged values travel too, and it takes them from there.
 """
 
-_LOST_ARRAY = "Debezium sends null for a large array of this type that an update leaves unchanged"
+_LOST_ARRAY = "Debezium cannot say that a large array of this type was left unchanged by an update"
 _INEXACT_ARRAY = "Debezium reads the elements through Java's calendar, which changes some of them"
 _ARRAYS = {
     "date": _INEXACT_ARRAY,
@@ -115,17 +124,6 @@ def bare_type(spelling: str) -> str:
     return name if name in _EXTENSIONS else plain
 
 
-def is_zoned(spelling: str) -> bool:
-    """Whether the type is timestamp with time zone."""
-    return bare_type(spelling) == "timestamp with time zone" and not spelling.endswith("[]")
-
-
-def precision(spelling: str) -> int:
-    """The fractional digits of a time or timestamp type; 6 without a modifier."""
-    found = re.search(r"\((\d)\)", spelling)
-    return int(found[1]) if found else 6
-
-
 def wire_columns(
     table: Table, wanted: Collection[str], path: tuple[str | int, ...] = ("tables",)
 ) -> tuple[WireColumn, ...]:
@@ -138,7 +136,7 @@ def wire_columns(
     for column in table.columns:
         if column.name not in wanted:
             continue
-        found = _wire(column)
+        found = _wire(column, table.replica_identity == "f")
         if isinstance(found, WireColumn):
             made.append(found)
         else:
@@ -148,12 +146,12 @@ def wire_columns(
     return tuple(made)
 
 
-def _wire(column: Column) -> WireColumn | tuple[str, str]:
+def _wire(column: Column, whole: bool) -> WireColumn | tuple[str, str]:
     """The column as it travels, or (why it cannot, what to do instead of reading it)."""
     if column.generated:
         return "it is generated, and generated columns do not travel", "write its expression over the other columns"
     if column.type.endswith("[]"):
-        return _array(column)
+        return _array(column, whole)
     bare = bare_type(column.type)
     kind = Wire.TEXT if column.labels else SCALARS.get(bare)
     if kind is not None:
@@ -162,13 +160,15 @@ def _wire(column: Column) -> WireColumn | tuple[str, str]:
     return reason, f"change its type at the source to {instead}, or leave the column out"
 
 
-def _array(column: Column) -> WireColumn | tuple[str, str]:
+def _array(column: Column, whole: bool) -> WireColumn | tuple[str, str]:
     bare = bare_type(column.type)
-    element = ELEMENTS.get(bare)
+    element = ELEMENTS.get(bare) or (WHOLE_ELEMENTS.get(bare) if whole else None)
     if element is not None:
         return WireColumn(column.name, column.type, Wire.ARRAY, element, column.nullable)
-    instead = "text[]" if column.labels or bare not in ("smallint", "boolean") else "integer[]"
-    return _ARRAYS.get(bare, _LOST_ARRAY), f"change its type at the source to {instead}, or leave the column out"
+    hint = "change its type at the source to integer[], bigint[], text[] or uuid[], or leave the column out"
+    if bare in WHOLE_ELEMENTS:
+        return _LOST_ARRAY, f"ALTER TABLE .. REPLICA IDENTITY FULL, {hint}"
+    return _ARRAYS.get(bare, "Debezium has no exact form for this type"), hint
 
 
 def _unknown(table: Table, name: str, path: tuple[str | int, ...]) -> Problem:

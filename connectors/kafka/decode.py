@@ -1,0 +1,202 @@
+"""Debezium's JSON events of one table as changes.
+
+Two ways lead to the same change. The fast one lets msgspec decode an event straight into structs made for the table;
+whatever is unusual (special values, schemas not seen before, anything malformed) fails there and is read again by the
+careful one (`decode_careful`), which alone decides what is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+
+from connectors.change import Change, Key, Row
+from connectors.kafka.decode_careful import Careful, Where, control, parse, tombstone
+from connectors.kafka.decode_fast import Shape, Unusual, sequence_of
+from connectors.kafka.decode_values import Placeholder
+from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
+from connectors.wire import Wire, WireColumn
+from mappers.errors import ConfigError, Problem
+from mappers.mapping import Table
+
+PLACEHOLDER = "__debezium_unavailable_value"
+"""Debezium's default unavailable.value.placeholder."""
+NONE_MISSING: frozenset[int] = frozenset()
+_SHAPES_KEPT = 8
+_NO_PREFIX = b"\0"
+"""Begins no JSON: for schemas in messages that are not written as JsonConverter writes them."""
+_astuple = msgspec.structs.astuple
+
+
+class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """What JsonConverter writes with schemas.enable."""
+
+    schema: msgspec.Raw
+    payload: msgspec.Raw
+
+
+class TableDecoder:
+    """Decodes the values of one table's topic. Not for use by several threads at once.
+
+    columns: the wanted columns (`wire_columns`), in the order of the rows to be made. key: the source key's columns,
+    all wanted. time_precision: the connector's time.precision.mode, used for messages without a schema.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        table: Table,
+        columns: Sequence[WireColumn],
+        key: Sequence[str],
+        placeholder: str = PLACEHOLDER,
+        *,
+        time_precision: TimePrecision = "microseconds",
+    ) -> None:
+        self.topic = topic
+        self.table = table.full_name
+        self.columns = tuple(columns)
+        self.key = tuple(key)
+        wanted = [column.name for column in self.columns]
+        self.names = (*wanted, *(c.name for c in table.columns if c.name not in wanted))
+        _check_key(self.table, self.columns, self.key)
+        self.placeholder = Placeholder(placeholder)
+        positions = [wanted.index(name) for name in self.key]
+        self._key_of = _getter(positions)
+        self._careful = Careful(self.columns, self.names, positions, self.placeholder, table)
+        self._refill = table.replica_identity == "f"
+        plain = self._make(units_without_schema(self.columns, time_precision), b"")
+        self._shapes = {b"": plain}
+        self._shape = plain
+
+    def decode(self, value: bytes | None, offset: int, partition: int | None = None) -> Change:
+        """The change that a message's value stands for. Raises RecordError."""
+        if value is None:
+            return tombstone(offset)
+        shape = self._shape
+        try:
+            if not shape.skip:
+                return self._fast(shape, value, offset)
+            if value.startswith(shape.prefix) and value.endswith(b"}"):
+                return self._fast(shape, value[shape.skip : -1], offset)
+        except (Unusual, msgspec.DecodeError, UnicodeDecodeError):
+            pass
+        with Where(self.topic, partition, offset, self.table):
+            return self._slow(value, offset)
+
+    def _fast(self, shape: Shape, body: bytes, offset: int) -> Change:
+        event = shape.event(body)
+        source, op = event.source, event.op
+        row: Row | None = None
+        key: Key = ()
+        missing = NONE_MISSING
+        if op == "d":
+            key = self._deleted(shape, body)
+        elif op != "t":
+            if event.after is None:
+                raise Unusual
+            row = _astuple(event.after)
+            if shape.width:
+                row = row[: shape.width]
+            if self.placeholder.text in row or (shape.marks and shape.marked(row)):
+                row, missing = self._unfilled(shape, row)
+            row = shape.finish(row)
+            key = self._key_of(row)
+            if None in key:
+                raise Unusual
+        micros = source.ts_us
+        return Change(
+            op,
+            key,
+            row,
+            missing,
+            source.txId,
+            sequence_of(source.sequence),
+            offset,
+            source.ts_ms * 1_000 if micros is None else micros,
+        )
+
+    def _deleted(self, shape: Shape, body: bytes) -> Key:
+        if not self._careful.key_travels:
+            raise Unusual
+        row = [None] * len(self.columns)
+        for place, value in zip(self._careful.key, _astuple(shape.delete(body).before), strict=True):
+            row[place] = value
+        key = self._key_of(shape.finish(tuple(row)))
+        if None in key:
+            raise Unusual
+        return key
+
+    def _unfilled(self, shape: Shape, row: Row) -> tuple[Row, frozenset[int]]:
+        """The row without placeholders, and where they were."""
+        if self._refill:
+            raise Unusual
+        text = self.placeholder.text
+        missing = {i for i, value in enumerate(row) if value == text}
+        missing.update(i for i, mark in shape.marks if row[i] == mark)
+        return tuple(None if i in missing else value for i, value in enumerate(row)), frozenset(missing)
+
+    def _slow(self, value: bytes, offset: int) -> Change:
+        document = parse(value)
+        if isinstance(document, dict) and "payload" in document and "op" not in document:
+            shape = self._learn(value, document)
+            payload = document["payload"]
+        else:
+            shape, payload = self._shapes[b""], document
+        self._shape = shape
+        return tombstone(offset) if payload is None else self._careful.change(payload, shape.units, offset)
+
+    def _make(self, units: Units, prefix: bytes) -> Shape:
+        return Shape(self.columns, self.names, self.key, self.placeholder, units, prefix)
+
+    def _learn(self, value: bytes, document: dict[str, Any]) -> Shape:
+        """The shape for a message with a schema: a known one, or one made after the schema was checked."""
+        if document["payload"] is None:
+            return self._shape
+        for prefix, shape in self._shapes.items():
+            if prefix and value.startswith(prefix):
+                return shape
+        units = units_of_schema(document.get("schema"), self.columns, self.names)
+        prefix = _prefix(value) or _NO_PREFIX
+        shape = self._make(units, prefix)
+        while len(self._shapes) >= _SHAPES_KEPT:
+            del self._shapes[next(known for known in self._shapes if known)]
+        self._shapes[prefix] = shape
+        return shape
+
+
+def decode_message(value: bytes | None, offset: int, topic: str = "", partition: int | None = None) -> Change:
+    """The change of a message of `<prefix>.message`: op m, with the logical message. Raises RecordError."""
+    return control(value, offset, Where(topic, partition, offset), "m")
+
+
+def decode_heartbeat(value: bytes | None, offset: int, topic: str = "", partition: int | None = None) -> Change:
+    """A message of `__debezium-heartbeat.<prefix>`: op "", with the connector's time. Raises RecordError."""
+    return control(value, offset, Where(topic, partition, offset), "")
+
+
+def _getter(positions: Sequence[int]) -> Callable[[Row], Key]:
+    if len(positions) == 1:
+        (place,) = positions
+        return lambda row: (row[place],)
+    return itemgetter(*positions)
+
+
+def _prefix(value: bytes) -> bytes:
+    """What comes before the payload, where the message is written as JsonConverter writes it; else nothing."""
+    try:
+        envelope = msgspec.json.decode(value, type=_Envelope)
+    except msgspec.DecodeError:
+        return b""
+    prefix = b'{"schema":' + bytes(envelope.schema) + b',"payload":'
+    return prefix if value == prefix + bytes(envelope.payload) + b"}" else b""
+
+
+def _check_key(table: str, columns: Sequence[WireColumn], key: Sequence[str]) -> None:
+    kinds = {column.name: column.kind for column in columns}
+    bad = [name for name in key if kinds.get(name, Wire.ARRAY) is Wire.ARRAY]
+    if bad or not key:
+        what = f"{table}: {', '.join(bad) or 'nothing'} cannot be the source key"
+        raise ConfigError([Problem(("tables", table), what, "name columns that are mapped and are no arrays")])

@@ -1,0 +1,213 @@
+"""One Debezium event at a time, with every check and a plain word for whatever is wrong with it.
+
+No error text holds a value of a row.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from connectors.change import Change, Key, Row, Sequence2
+from connectors.kafka.decode_values import Placeholder, Unfit, reader
+from connectors.kafka.schema import Units, check_names
+from connectors.wire import WireColumn
+from mappers.errors import RecordError
+from mappers.mapping import Table
+
+_NONE: frozenset[int] = frozenset()
+_IDENTITY = "ALTER TABLE .. REPLICA IDENTITY FULL at the source, or take the replica identity's columns as the key"
+_ENVELOPE = "let the connector write Debezium's own envelope as JSON, without transforms that unwrap it"
+
+
+class Where:
+    """Turns Unfit into a RecordError that says where."""
+
+    def __init__(self, topic: str, partition: int | None, offset: int, table: str = "") -> None:
+        place = topic if partition is None else f"{topic}[{partition}]"
+        self._place = f"{place} offset {offset}".strip()
+        self._table = f"{table}: " if table else ""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Unfit):
+            raise RecordError(self._table + error.what, where=self._place, hint=error.hint) from None
+
+
+class Careful:
+    """Reads events of one table. key: the source key's places in a row."""
+
+    def __init__(
+        self,
+        columns: Sequence[WireColumn],
+        names: Sequence[str],
+        key: Sequence[int],
+        placeholder: Placeholder,
+        table: Table,
+    ) -> None:
+        self.columns = columns
+        self.names = frozenset(names)
+        self.key = tuple(key)
+        self._placeholder = placeholder
+        self._carried = _carried(table)
+        self.key_travels = all(columns[place].name in self._carried for place in key)
+
+    def change(self, event: Any, units: Units, offset: int) -> Change:
+        """The change that an event's payload stands for. Raises Unfit."""
+        op, source = _envelope(event)
+        if op == "m":
+            return _message(event, source, offset)
+        xid, sequence, commit = _position(source)
+        row: Row | None = None
+        missing, key = _NONE, cast("Key", ())
+        if op == "d":
+            key = self._deleted(event.get("before"), units)
+        elif op != "t":
+            row, missing = self._row(event.get("after"), event.get("before"), units)
+            key = self._key([row[place] for place in self.key])
+        return Change(op, key, row, missing, xid, sequence, offset, commit)
+
+    def _row(self, after: Any, before: Any, units: Units) -> tuple[Row, frozenset[int]]:
+        if not isinstance(after, dict):
+            raise Unfit("the event has no row after the change", _ENVELOPE)
+        check_names(after, self.columns, self.names)
+        values: list[object] = []
+        missing: set[int] = set()
+        for place, (column, unit) in enumerate(zip(self.columns, units, strict=True)):
+            value = after[column.name]
+            if self._placeholder.stands(column, value):
+                value = self._earlier(column, before)
+                if value is None:
+                    missing.add(place)
+            values.append(self._value(place, value, unit))
+        return tuple(values), frozenset(missing)
+
+    def _earlier(self, column: WireColumn, before: Any) -> object:
+        """The value before the event, where the replica identity makes it travel: it is unchanged."""
+        if not isinstance(before, dict) or column.name not in self._carried:
+            return None
+        value = before.get(column.name)
+        return None if self._placeholder.stands(column, value) else value
+
+    def _value(self, place: int, value: Any, unit: Any) -> object:
+        column = self.columns[place]
+        if value is None:
+            return None
+        try:
+            return reader(column, unit)(value)
+        except Unfit as unfit:
+            raise Unfit(f"column {column.name} ({column.type}): {unfit.what}", unfit.hint or _DRIFT) from None
+
+    def _deleted(self, before: Any, units: Units) -> Key:
+        if not isinstance(before, dict):
+            raise Unfit("the delete says no row: its table has no replica identity", _IDENTITY)
+        if not self.key_travels:
+            raise Unfit("the delete does not carry the key: the replica identity lacks some of its columns", _IDENTITY)
+        absent = [self.columns[place].name for place in self.key if self.columns[place].name not in before]
+        if absent:
+            raise Unfit(f"the delete lacks the key column {absent[0]}", _IDENTITY)
+        return self._key([self._value(p, before[self.columns[p].name], units[p]) for p in self.key])
+
+    def _key(self, values: Sequence[object]) -> Key:
+        for place, value in zip(self.key, values, strict=True):
+            if value is None:
+                name = self.columns[place].name
+                raise Unfit(f"the key column {name} is null or did not travel", f"{_IDENTITY}, or key by other columns")
+        return tuple(values)
+
+
+_DRIFT = "if the column's type was changed, restart changeover; else check the connector's converters"
+
+
+def _carried(table: Table) -> frozenset[str]:
+    """The columns whose values before an update or delete travel, as the replica identity says."""
+    names = {"d": table.key, "i": table.replica_index, "f": tuple(column.name for column in table.columns)}
+    return frozenset(names.get(table.replica_identity, ()))
+
+
+def tombstone(offset: int, commit_us: int = 0) -> Change:
+    """A change that stands for nothing but its offset."""
+    return Change("", (), None, _NONE, None, None, offset, commit_us)
+
+
+def parse(value: bytes) -> Any:
+    """The JSON document. Raises Unfit."""
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        avro = value[:1] == b"\0"
+        what = "the value is a schema registry's binary form, not JSON" if avro else "the value is not valid JSON"
+        raise Unfit(what, "set value.converter=org.apache.kafka.connect.json.JsonConverter") from None
+
+
+def control(value: bytes | None, offset: int, where: Where, op: str) -> Change:
+    """A logical message (op m) or a heartbeat (op ""). Raises RecordError."""
+    if value is None:
+        return tombstone(offset)
+    with where:
+        event = parse(value)
+        if isinstance(event, dict) and "schema" in event and "payload" in event:
+            event = event["payload"]
+        if op == "m":
+            found, source = _envelope(event)
+            if found != "m":
+                raise Unfit("the event is no logical message", "check topic.prefix: this topic is the messages' own")
+            return _message(event, source, offset)
+        return tombstone(offset, _whole(event, "ts_ms", "the heartbeat") * 1_000)
+
+
+def _envelope(event: Any) -> tuple[str, dict[str, Any]]:
+    """(op, source) of an event."""
+    if not isinstance(event, dict) or "op" not in event:
+        raise Unfit("the event has no op", _ENVELOPE)
+    op, source = event["op"], event.get("source")
+    if not isinstance(op, str) or op not in ("c", "u", "d", "r", "t", "m"):
+        raise Unfit("the event's op is none that is known: c, u, d, r, t, m", _ENVELOPE)
+    if not isinstance(source, dict):
+        raise Unfit("the event has no source", _ENVELOPE)
+    return op, source
+
+
+def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Change:
+    message = event.get("message")
+    prefix = message.get("prefix") if isinstance(message, dict) else None
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(prefix, str) or not (content is None or isinstance(content, str)):
+        raise Unfit("the logical message has no prefix or no content", _ENVELOPE)
+    try:
+        decoded = base64.b64decode(content or "", validate=True)
+    except (binascii.Error, ValueError):
+        raise Unfit("the logical message is not base64", "set binary.handling.mode=bytes on the connector") from None
+    xid, sequence, commit = _position(source)
+    return Change("m", (), None, _NONE, xid, sequence, offset, commit, (prefix, decoded))
+
+
+def _position(source: dict[str, Any]) -> tuple[int | None, Sequence2 | None, int]:
+    """(transaction id, sequence, commit time in microseconds)."""
+    xid = None if source.get("txId") is None else _whole(source, "txId", "source")
+    micros = source.get("ts_us")
+    commit = _whole(source, "ts_ms", "source") * 1_000 if micros is None else _whole(source, "ts_us", "source")
+    return xid, _sequence(source.get("sequence")), commit
+
+
+def _sequence(text: Any) -> Sequence2 | None:
+    if text is None:
+        return None
+    try:
+        before, own = msgspec.json.decode(text, type=tuple[int | None, int], strict=False)
+    except (msgspec.DecodeError, TypeError):
+        raise Unfit("source.sequence is not a pair of log positions", _ENVELOPE) from None
+    return (-1 if before is None else before, own)
+
+
+def _whole(holder: Any, name: str, what: str) -> int:
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if type(value) is not int:
+        raise Unfit(f"{what} has no whole number {name}", _ENVELOPE)
+    return value
