@@ -12,16 +12,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mappers.errors import ChangeoverError
 
 if TYPE_CHECKING:
+    from connectors.waiting import Patience
+    from daemon.stream_plan import StreamPlan
     from daemon.wiring import Parts
-
-LOOK_S = 0.05
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -186,21 +186,39 @@ def _schema(options: argparse.Namespace) -> None:
 
 
 def _connector_apply(options: argparse.Namespace) -> None:
-    _connector(options, lambda module, parts: module.apply(parts, options.timeout))
+    from daemon import connector
+
+    plan, patience = _plan(options, options.timeout)
+    _show(connector.apply(plan, patience))
 
 
 def _connector_status(options: argparse.Namespace) -> None:
-    _connector(options, lambda module, parts: module.status(parts))
+    from daemon import connector
+
+    plan, _ = _plan(options, 0)
+    _show(connector.status(plan))
 
 
 def _connector_delete(options: argparse.Namespace) -> None:
-    _connector(options, lambda module, parts: module.delete(parts, options.timeout, topics=options.topics))
-
-
-def _connector(options: argparse.Namespace, action: Callable[..., object]) -> None:
     from daemon import connector
 
-    print(json.dumps(action(connector, _parts(options)), indent=2, default=str))
+    plan, patience = _plan(options, options.timeout)
+    _show(connector.delete(plan, patience, topics=options.topics))
+
+
+def _plan(options: argparse.Namespace, bound_s: float) -> tuple[StreamPlan, Patience]:
+    """The way from source to Kafka that the configuration asks for, and how long to wait for it."""
+    from connectors.waiting import Patience
+    from daemon.stream_plan import plan_of
+
+    parts = _parts(options)
+    keys = {spec.source_name: tuple(spec.source_key or ()) for spec in parts.config.tables}
+    say = lambda reason: print(f"waiting: {reason}", file=sys.stderr)  # noqa: E731
+    return plan_of(parts.config, keys), Patience(bound_s, say=say)
+
+
+def _show(result: object) -> None:
+    print(json.dumps(result, indent=2, default=str))
 
 
 def _redacted(text: str) -> str:

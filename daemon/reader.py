@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from connectors.kafka.consumer import ChangeConsumer, Partition
 from daemon.buffer import Buffer
-from mappers.errors import ChangeoverError, TransientError
+from mappers.errors import ChangeoverError, FatalError, TransientError
 
+log = logging.getLogger(__name__)
 EVENTS_PER_POLL = 2_000
 POLL_TIMEOUT_S = 0.1
 
@@ -62,6 +64,9 @@ class Reader(threading.Thread):
                 consumer.close()
         except ChangeoverError as error:
             self.failure = error
+        except Exception as error:  # a thread's fault must stop the process, whatever it is
+            log.exception("the reader failed")
+            self.failure = FatalError(f"the reader failed: {error!r}")
         finally:
             self._buffer.close()
 

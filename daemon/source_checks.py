@@ -19,6 +19,9 @@ from mappers.errors import ConfigError, Problem
 from mappers.mapping import Table
 
 OLDEST_SERVER = 150_000
+SOURCE = ("source",)
+SERVER = ("source", "server")
+"""Where the problems are: of the server as a whole, or of a table, whose name follows SOURCE."""
 CARRIED_ARRAYS = frozenset(
     ("integer", "bigint", "text", "character varying", "character", "uuid", "json", "jsonb", "date")
 )
@@ -41,34 +44,33 @@ def check_source(
     for (schema, name), key in tables.items():
         table = found.get(f"{schema}.{name}")
         if table is None:
-            path = ("source", f"{schema}.{name}")
+            path = (*SOURCE, f"{schema}.{name}")
             problems.append(Problem(path, "there is no such table", "correct its name in the mapping (it is exact)"))
         else:
             problems += table_problems(table, key)
     for parent, partition, quoted in differing_partitions(conn, tables):
         message = f"the replica identity of its partition {partition} is not the same"
         identity = "FULL" if found[parent].replica_identity == "f" else "DEFAULT"
-        problems.append(Problem(("source", parent), message, f"ALTER TABLE {quoted} REPLICA IDENTITY {identity}"))
+        problems.append(Problem((*SOURCE, parent), message, f"ALTER TABLE {quoted} REPLICA IDENTITY {identity}"))
     if problems:
         raise ConfigError(problems)
     return found
 
 
 def _server_problems(facts: ServerFacts, *, slot_exists: bool) -> Iterator[Problem]:
-    path = ("source", "server")
     if facts.version_num < OLDEST_SERVER:
         yield Problem(
             path, f"PostgreSQL {facts.version_num // 10_000} is too old", "15 is the oldest that is supported"
         )
     if facts.in_recovery:
-        yield Problem(path, "it is a standby", "set source.url to the primary")
+        yield Problem(SERVER, "it is a standby", "set source.url to the primary")
     if facts.wal_level != "logical":
         yield Problem(
-            path, f"wal_level is {facts.wal_level}", "ALTER SYSTEM SET wal_level = logical, then restart the server"
+            SERVER, f"wal_level is {facts.wal_level}", "ALTER SYSTEM SET wal_level = logical, then restart the server"
         )
     if not facts.can_replicate:
         user = Identifier(facts.user).as_string()
-        yield Problem(path, f"the role {facts.user} may not replicate", f"ALTER ROLE {user} REPLICATION")
+        yield Problem(SERVER, f"the role {facts.user} may not replicate", f"ALTER ROLE {user} REPLICATION")
     if not slot_exists and facts.slots_used >= facts.max_replication_slots:
         message = f"all {facts.max_replication_slots} replication slots are in use"
         yield Problem(
@@ -78,7 +80,7 @@ def _server_problems(facts: ServerFacts, *, slot_exists: bool) -> Iterator[Probl
 
 def table_problems(table: Table, source_key: tuple[str, ...]) -> Iterator[Problem]:
     """What keeps a table's changes from travelling whole. `source_key` is the configured one, or empty. Pure."""
-    path = ("source", table.full_name)
+    path = (*SOURCE, table.full_name)
     key = source_key or table.key
     full = f"ALTER TABLE {Identifier(table.schema, table.name).as_string()} REPLICA IDENTITY FULL"
     unknown = sorted(set(source_key) - {column.name for column in table.columns})

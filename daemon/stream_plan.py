@@ -48,7 +48,7 @@ class StreamPlan:
         return stream_topics(self.topic_prefix, list(self.tables), self.partitions)
 
 
-def plan_of(config: Config, tables: Keys) -> StreamPlan:
+def plan_of(config: Config) -> StreamPlan:
     """The plan that a configuration asks for. Raises ConfigError where it leaves the connector to someone else."""
     connect = config.connect
     if connect is None:
@@ -61,7 +61,7 @@ def plan_of(config: Config, tables: Keys) -> StreamPlan:
         slot=config.source.slot,
         publication=config.source.publication,
         topic_prefix=config.source.topic_prefix,
-        tables=dict(tables),
+        tables={spec.source_name: tuple(spec.source_key or ()) for spec in config.tables},
         bootstrap_servers=config.kafka.bootstrap_servers,
         connect_url=connect.url,
         connector=connect.connector,

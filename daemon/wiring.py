@@ -117,7 +117,7 @@ class Parts:
     ) -> Callable[[Assigned, Revoked], ChangeConsumer]:
         """Makes the consumer of the change stream, once its thread has the callbacks."""
         kafka = self.config.kafka
-        made: dict[str, tuple[str | None, Decode]] = decoders(self.config, tables, topics, messages)
+        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages)
 
         def make(assigned: Assigned, revoked: Revoked) -> ChangeConsumer:
             return ChangeConsumer(

@@ -41,7 +41,10 @@ class ChangeConsumer:
         self._paused: set[Partition] = set()
         self._failure: ChangeoverError | None = None
         self._last_error = ""
-        self._consumer = Consumer({**settings, "error_cb": self._on_error, "logger": LIBRDKAFKA_LOG})
+        try:
+            self._consumer = Consumer({**settings, "error_cb": self._on_error, "logger": LIBRDKAFKA_LOG})
+        except KafkaException as error:
+            raise FatalError(error.args[0].str(), where="kafka.settings") from error
         self._where = str(settings.get("bootstrap.servers", ""))
         self._consumer.subscribe(
             sorted(decoders), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
@@ -215,7 +218,8 @@ def settings(
         "max.poll.interval.ms": 300_000,
         "fetch.wait.max.ms": 20,
         "fetch.max.bytes": 16 << 20,
-        "message.max.bytes": 64 << 20,
+        "max.partition.fetch.bytes": 4 << 20,
+        "receive.message.max.bytes": 64 << 20,
         "queued.max.messages.kbytes": 24 << 10,
         "queued.min.messages": 20_000,
         **extra,

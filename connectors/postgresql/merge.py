@@ -89,8 +89,9 @@ def update(entry: Entry, relation: str, group: int, untouched: frozenset[str]) -
         return None
     rows = f"SELECT {projected(entry, [*entry.key, *columns])} FROM {relation} AS s"
     changes = ", ".join(f"{quote(column)} = p.{quote(column)}" for column in columns)
+    rows += f" WHERE s.m = {group} AND {passes(entry)}"
     return (
-        f"UPDATE {qualified(entry.target)} AS t SET {changes} FROM ({rows} WHERE s.m = {group} AND {passes(entry)}) AS p "
+        f"UPDATE {qualified(entry.target)} AS t SET {changes} FROM ({rows}) AS p "
         f"WHERE {_equal(entry.key, _of('p', entry.key))}"
     )
 
