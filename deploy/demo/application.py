@@ -90,6 +90,10 @@ class Session:
         """An id that probably exists."""
         return self.rng.randint(1, HOT_KEYS if self.rng.random() < 0.1 else self.orders)
 
+    def a_cold_customer(self) -> int:
+        """An id that probably exists and is not one of those in demand: what happens to it may take its key away."""
+        return self.rng.randint(HOT_KEYS + 1, self.customers)
+
     def a_name(self) -> str:
         """A first name."""
         return self.rng.choice(FIRST_NAMES)
@@ -228,7 +232,7 @@ def replace_customer(s: Session) -> None:
 
 def renumber_customer(s: Session) -> None:
     """A primary key changes while the e-mail address, unique on both sides, goes along."""
-    s.write("UPDATE customers SET id = nextval('customers_id_seq') WHERE id = %s", s.a_customer())
+    s.write("UPDATE customers SET id = nextval('customers_id_seq') WHERE id = %s", s.a_cold_customer())
 
 
 def swap_emails(s: Session) -> None:
@@ -252,14 +256,14 @@ def cancel_order(s: Session) -> None:
     """An order goes, with its lines; sometimes it comes back with another content."""
     order = s.an_order()
     s.write("DELETE FROM order_lines WHERE order_id = %s", order)
-    if s.write("DELETE FROM orders WHERE id = %s", order) and s.rng.random() < 0.5:
+    if s.write("DELETE FROM orders WHERE id = %s", order) and (order <= HOT_KEYS or s.rng.random() < 0.5):
         s.write("INSERT INTO orders VALUES (%s, 1, 9, 0, 'PLN', %s, NULL, 'restored')", order, s.now_local())
         s.write("INSERT INTO order_lines VALUES (%s, 1, 'SKU-0', 1, 0.25)", order)
 
 
 def renumber_order(s: Session) -> None:
     """The primary keys of an order and of all its lines change."""
-    order = s.an_order()
+    order = s.rng.randint(HOT_KEYS + 1, s.orders)
     new = s.connection.execute("SELECT nextval('orders_id_seq')").fetchone()
     assert new is not None
     if s.write("UPDATE orders SET id = %s WHERE id = %s", new[0], order):

@@ -314,6 +314,8 @@ def tell(demo: Demo) -> int:
     screen = demo.screen
     try:
         status = demo.run()
+        total_s = time.monotonic() - screen.started - demo.stack.download_s
+        report.show(screen, demo.found, status, total_s, demo.stack.download_s)
     except (DemoError, subprocess.TimeoutExpired, psycopg.Error):
         if demo.daemon is not None:
             screen.plain(f"the end of the daemon's log:\n{demo.daemon.tail()}", "dim")
@@ -321,8 +323,6 @@ def tell(demo: Demo) -> int:
     finally:
         if demo.keep:
             leave_running(screen, demo.stack, demo.product, demo.daemon)
-    total_s = time.monotonic() - screen.started - demo.stack.download_s
-    report.show(screen, demo.found, status, total_s, demo.stack.download_s)
     return 1 if demo.found.faults else 0
 
 
