@@ -212,9 +212,8 @@ def _plan(options: argparse.Namespace, bound_s: float) -> tuple[StreamPlan, Pati
     from daemon.stream_plan import plan_of
 
     parts = _parts(options)
-    keys = {spec.source_name: tuple(spec.source_key or ()) for spec in parts.config.tables}
     say = lambda reason: print(f"waiting: {reason}", file=sys.stderr)  # noqa: E731
-    return plan_of(parts.config, keys), Patience(bound_s, say=say)
+    return plan_of(parts.config), Patience(bound_s, say=say)
 
 
 def _show(result: object) -> None:

@@ -61,7 +61,7 @@ def plan_of(config: Config) -> StreamPlan:
         slot=config.source.slot,
         publication=config.source.publication,
         topic_prefix=config.source.topic_prefix,
-        tables={spec.source_name: tuple(spec.source_key or ()) for spec in config.tables},
+        tables=_keys(config),
         bootstrap_servers=config.kafka.bootstrap_servers,
         connect_url=connect.url,
         connector=connect.connector,
@@ -74,3 +74,11 @@ def plan_of(config: Config) -> StreamPlan:
         poll_interval_ms=connect.poll_interval_ms,
         overrides=connect.config,
     )
+
+
+def _keys(config: Config) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The source tables and their configured keys; of several entries for one table, one may name the key for all."""
+    keys: dict[tuple[str, str], tuple[str, ...]] = {}
+    for spec in config.tables:
+        keys[spec.source_name] = keys.get(spec.source_name) or tuple(spec.source_key or ())
+    return keys
