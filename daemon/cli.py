@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 from mappers.errors import ChangeoverError
 
 if TYPE_CHECKING:
-    from connectors.waiting import Patience
-    from daemon.stream_plan import StreamPlan
     from daemon.wiring import Parts
 
 
@@ -188,32 +186,19 @@ def _schema(options: argparse.Namespace) -> None:
 def _connector_apply(options: argparse.Namespace) -> None:
     from daemon import connector
 
-    plan, patience = _plan(options, options.timeout)
-    _show(connector.apply(plan, patience))
+    _show(connector.apply(_parts(options), options.timeout))
 
 
 def _connector_status(options: argparse.Namespace) -> None:
     from daemon import connector
 
-    plan, _ = _plan(options, 0)
-    _show(connector.status(plan))
+    _show(connector.status(_parts(options)))
 
 
 def _connector_delete(options: argparse.Namespace) -> None:
     from daemon import connector
 
-    plan, patience = _plan(options, options.timeout)
-    _show(connector.delete(plan, patience, topics=options.topics))
-
-
-def _plan(options: argparse.Namespace, bound_s: float) -> tuple[StreamPlan, Patience]:
-    """The way from source to Kafka that the configuration asks for, and how long to wait for it."""
-    from connectors.waiting import Patience
-    from daemon.stream_plan import plan_of
-
-    parts = _parts(options)
-    say = lambda reason: print(f"waiting: {reason}", file=sys.stderr)  # noqa: E731
-    return plan_of(parts.config), Patience(bound_s, say=say)
+    _show(connector.delete(_parts(options), options.timeout, topics=options.topics))
 
 
 def _show(result: object) -> None:
