@@ -1,0 +1,90 @@
+"""The judge of the integration tests: says in hand-written SQL over the source what the target must contain.
+
+It shares nothing with the product: no code, no mapping, no SQL, no table of types. Each side is one query that makes
+text of every value; all rows of both are compared, as they are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+SHOWN = 6
+_PINNED = "-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8 -c extra_float_digits=1"
+
+
+class ContentDiffers(AssertionError):
+    """The target does not contain what the source says it must."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One target table: what the source says must be in it, and what is in it. Same number of columns, any order."""
+
+    table: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How both sides of one table compare. `missing` and `extra` are whole rows; a changed row is one of each."""
+
+    table: str
+    rows: int
+    missing: Sequence[bytes]
+    extra: Sequence[bytes]
+
+    @property
+    def equal(self) -> bool:
+        """Whether both sides hold the same rows, each as often."""
+        return not self.missing and not self.extra
+
+    def __str__(self) -> str:
+        lines = [f"{self.table}: {self.rows} rows, {len(self.missing)} missing, {len(self.extra)} that must not be"]
+        lines += [f"  missing {_short(row)}" for row in self.missing[:SHOWN]]
+        lines += [f"  extra   {_short(row)}" for row in self.extra[:SHOWN]]
+        return "\n".join(lines)
+
+
+def compare(source_url: str, target_url: str, questions: Sequence[Question]) -> list[Answer]:
+    """Compare every table, each side in one snapshot. The source must be at rest."""
+    with _reader(source_url) as source, _reader(target_url) as target:
+        return [_compare(question, source, target) for question in questions]
+
+
+def assert_equal(source_url: str, target_url: str, questions: Sequence[Question], context: str = "") -> int:
+    """Raise ContentDiffers, with examples, unless all tables are equal. Returns how many rows were compared."""
+    answers = compare(source_url, target_url, questions)
+    wrong = [str(answer) for answer in answers if not answer.equal]
+    if wrong:
+        raise ContentDiffers("\n".join([*wrong, *([context] if context else [])]))
+    return sum(answer.rows for answer in answers)
+
+
+def _reader(url: str) -> psycopg.Connection:
+    connection = psycopg.connect(url, options=_PINNED, connect_timeout=10)
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    return connection
+
+
+def _compare(question: Question, source: psycopg.Connection, target: psycopg.Connection) -> Answer:
+    expected, actual = _rows(source, question.expected), _rows(target, question.actual)
+    missing, extra = expected - actual, actual - expected
+    return Answer(question.table, actual.total(), sorted(missing.elements()), sorted(extra.elements()))
+
+
+def _rows(connection: psycopg.Connection, query: str) -> Counter[bytes]:
+    """The rows of a query in COPY's text form, which tells NULL from every text, and how often each is there."""
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
+        data = b"".join(copy)
+    return Counter(data.split(b"\n")[:-1])
+
+
+def _short(row: bytes) -> str:
+    text = row.decode(errors="replace")
+    return text if len(text) <= 160 else f"{text[:110]}…({len(text)})…{text[-30:]}"
