@@ -7,16 +7,15 @@ careful one (`decode_careful`), which alone decides what is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import itemgetter
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import msgspec
 
 from connectors.change import Change, Key, Row
 from connectors.kafka.decode_careful import Careful, Where, control, parse, tombstone
-from connectors.kafka.decode_fast import Shape, Unusual, sequence_of
-from connectors.kafka.decode_values import Placeholder
+from connectors.kafka.decode_fast import NONE_MISSING, Shape, Unusual, astuple, fast_way, lax_pair
+from connectors.kafka.decode_values import Placeholder, Unfit
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
 from connectors.wire import Wire, WireColumn
 from mappers.errors import ConfigError, Problem
@@ -24,11 +23,9 @@ from mappers.mapping import Table
 
 PLACEHOLDER = "__debezium_unavailable_value"
 """Debezium's default unavailable.value.placeholder."""
-NONE_MISSING: frozenset[int] = frozenset()
 _SHAPES_KEPT = 8
 _NO_PREFIX = b"\0"
 """Begins no JSON: for schemas in messages that are not written as JsonConverter writes them."""
-_astuple = msgspec.structs.astuple
 
 
 class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -64,12 +61,11 @@ class TableDecoder:
         _check_key(self.table, self.columns, self.key)
         self.placeholder = Placeholder(placeholder)
         positions = [wanted.index(name) for name in self.key]
-        self._key_of = _getter(positions)
         self._careful = Careful(self.columns, self.names, positions, self.placeholder, table)
         self._refill = table.replica_identity == "f"
         plain = self._make(units_without_schema(self.columns, time_precision), b"")
         self._shapes = {b"": plain}
-        self._shape = plain
+        self._turn(plain)
 
     def decode(self, value: bytes | None, offset: int, partition: int | None = None) -> Change:
         """The change that a message's value stands for. Raises RecordError."""
@@ -78,65 +74,45 @@ class TableDecoder:
         shape = self._shape
         try:
             if not shape.skip:
-                return self._fast(shape, value, offset)
+                return self._fast(value, offset)
             if value.startswith(shape.prefix) and value.endswith(b"}"):
-                return self._fast(shape, value[shape.skip : -1], offset)
-        except (Unusual, msgspec.DecodeError, UnicodeDecodeError):
+                return self._fast(value[shape.skip : -1], offset)
+        except (Unusual, Unfit, msgspec.DecodeError, UnicodeDecodeError):
             pass
         with Where(self.topic, partition, offset, self.table):
             return self._slow(value, offset)
 
-    def _fast(self, shape: Shape, body: bytes, offset: int) -> Change:
-        event = shape.event(body)
-        source, op = event.source, event.op
-        row: Row | None = None
-        key: Key = ()
-        missing = NONE_MISSING
+    def rowless(self, shape: Shape, event: Any, body: bytes, offset: int) -> Change:
+        """The change of a delete or a truncate, on the fast way."""
+        source, op, key = event.source, event.op, cast("Key", ())
+        if event.after is not None or op not in "dt" or source.ts_us is None or source.sequence is None:
+            raise Unusual
         if op == "d":
             key = self._deleted(shape, body)
-        elif op != "t":
-            if event.after is None:
-                raise Unusual
-            row = _astuple(event.after)
-            if shape.width:
-                row = row[: shape.width]
-            if self.placeholder.text in row or (shape.marks and shape.marked(row)):
-                row, missing = self._unfilled(shape, row)
-            row = shape.finish(row)
-            key = self._key_of(row)
-            if None in key:
-                raise Unusual
-        micros = source.ts_us
-        return Change(
-            op,
-            key,
-            row,
-            missing,
-            source.txId,
-            sequence_of(source.sequence),
-            offset,
-            source.ts_ms * 1_000 if micros is None else micros,
-        )
+        before, own = lax_pair(source.sequence)
+        position = (-1 if before is None else before, own)
+        return Change(op, key, None, NONE_MISSING, source.txId, position, offset, source.ts_us)
 
-    def _deleted(self, shape: Shape, body: bytes) -> Key:
-        if not self._careful.key_travels:
-            raise Unusual
-        row = [None] * len(self.columns)
-        for place, value in zip(self._careful.key, _astuple(shape.delete(body).before), strict=True):
-            row[place] = value
-        key = self._key_of(shape.finish(tuple(row)))
-        if None in key:
-            raise Unusual
-        return key
-
-    def _unfilled(self, shape: Shape, row: Row) -> tuple[Row, frozenset[int]]:
-        """The row without placeholders, and where they were."""
+    def unfilled(self, shape: Shape, row: Row) -> tuple[Row, frozenset[int]]:
+        """The row without placeholders, and where they were, on the fast way."""
         if self._refill:
             raise Unusual
         text = self.placeholder.text
         missing = {i for i, value in enumerate(row) if value == text}
         missing.update(i for i, mark in shape.marks if row[i] == mark)
         return tuple(None if i in missing else value for i, value in enumerate(row)), frozenset(missing)
+
+    def _deleted(self, shape: Shape, body: bytes) -> Key:
+        if not self._careful.key_travels:
+            raise Unusual
+        row = [None] * len(self.columns)
+        for place, value in zip(self._careful.key, astuple(shape.delete(body).before), strict=True):
+            row[place] = value
+        finished = shape.finish(tuple(row))
+        key = tuple(finished[place] for place in self._careful.key)
+        if None in key:
+            raise Unusual
+        return key
 
     def _slow(self, value: bytes, offset: int) -> Change:
         document = parse(value)
@@ -145,8 +121,13 @@ class TableDecoder:
             payload = document["payload"]
         else:
             shape, payload = self._shapes[b""], document
-        self._shape = shape
+        if shape is not self._shape:
+            self._turn(shape)
         return tombstone(offset) if payload is None else self._careful.change(payload, shape.units, offset)
+
+    def _turn(self, shape: Shape) -> None:
+        self._shape = shape
+        self._fast = fast_way(shape, self._careful.key, self)
 
     def _make(self, units: Units, prefix: bytes) -> Shape:
         return Shape(self.columns, self.names, self.key, self.placeholder, units, prefix)
@@ -175,13 +156,6 @@ def decode_message(value: bytes | None, offset: int, topic: str = "", partition:
 def decode_heartbeat(value: bytes | None, offset: int, topic: str = "", partition: int | None = None) -> Change:
     """A message of `__debezium-heartbeat.<prefix>`: op "", with the connector's time. Raises RecordError."""
     return control(value, offset, Where(topic, partition, offset), "")
-
-
-def _getter(positions: Sequence[int]) -> Callable[[Row], Key]:
-    if len(positions) == 1:
-        (place,) = positions
-        return lambda row: (row[place],)
-    return itemgetter(*positions)
 
 
 def _prefix(value: bytes) -> bytes:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any, Literal, Protocol
 
 import msgspec
 
-from connectors.change import Row, Sequence2
-from connectors.kafka.decode_values import Placeholder, Unit, fast_type, is_numeric, is_numeric_array, is_zoned
+from connectors.change import Change, Key, Row
+from connectors.kafka.decode_values import (
+    BOUNDS,
+    Placeholder,
+    Reader,
+    Unit,
+    fast_type,
+    is_numeric,
+    is_numeric_array,
+    is_zoned,
+    reader,
+)
 from connectors.kafka.schema import Units
 from connectors.wire import Wire, WireColumn
 
-_lax_pair = msgspec.json.Decoder(tuple[int | None, int], strict=False).decode
+lax_pair = msgspec.json.Decoder(tuple[int | None, int], strict=False).decode
+
+
+astuple = msgspec.structs.astuple
+NONE_MISSING: frozenset[int] = frozenset()
 
 
 class Unusual(Exception):
@@ -26,6 +41,18 @@ class Source(msgspec.Struct, gc=False):
     txId: int | None = None
     sequence: str | None = None
     ts_us: int | None = None
+
+
+class Rare(Protocol):
+    """What the fast way hands on, because it is seldom."""
+
+    def rowless(self, shape: Shape, event: Any, body: bytes, offset: int) -> Change:
+        """The change of a delete or a truncate."""
+        ...
+
+    def unfilled(self, shape: Shape, row: Row) -> tuple[Row, frozenset[int]]:
+        """The row without placeholders, and where they were."""
+        ...
 
 
 class Shape:
@@ -44,7 +71,8 @@ class Shape:
         self.prefix = prefix
         self.skip = len(prefix)
         self.units = units
-        self.event, self.delete = _decoders(columns, names, key, units)
+        self.placeholder = placeholder
+        self.event, self.delete = _decoders(columns, names, key)
         self.width = None if len(columns) == len(names) else len(columns)
         marks = ((i, placeholder.mark(column)) for i, column in enumerate(columns))
         self.marks = tuple((i, mark) for i, mark in marks if mark is not None)
@@ -52,7 +80,8 @@ class Shape:
         self.zoned = _indices(columns, is_zoned)
         self.nested = _indices(columns, lambda c: c.kind is Wire.ARRAY and c.element is Wire.TEXT)
         self.numeric_arrays = _indices(columns, is_numeric_array)
-        self.scaled = tuple((i, unit) for i, unit in enumerate(units) if unit not in (None, Unit.MICROS))
+        self.times = tuple(_times(columns, units))
+        self.checked = bool(self.numerics or self.zoned or self.nested or self.numeric_arrays or self.times)
 
     def finish(self, row: Row) -> Row:
         """The row with times in microseconds. Raises Unusual for values that are not what they look like."""
@@ -72,26 +101,65 @@ class Shape:
             for item in row[index] or ():  # type: ignore[attr-defined]
                 if item is not None and item > ":":
                     raise Unusual
-        return self._scale(row) if self.scaled else row
+        return self._timed(row) if self.times else row
 
-    def _scale(self, row: Row) -> Row:
-        values: list[Any] = list(row)
-        for index, unit in self.scaled:
-            if values[index] is not None and unit is not None:
-                values[index] = values[index] * 1_000 // unit
-        return tuple(values)
+    def _timed(self, row: Row) -> Row:
+        """The row with times in microseconds and with their infinities. Raises Unfit."""
+        changed: dict[int, object] = {}
+        for index, low, high, read in self.times:
+            value: Any = row[index]
+            if value is not None and not low < value < high:
+                changed[index] = read(value)
+        return tuple(changed.get(i, value) for i, value in enumerate(row)) if changed else row
 
     def marked(self, row: Row) -> bool:
         """Whether a value is the placeholder in a form other than its text."""
         return any(row[index] == mark for index, mark in self.marks)
 
 
-def sequence_of(text: str | None) -> Sequence2 | None:
-    """source.sequence as a pair. Raises msgspec.DecodeError."""
-    if text is None:
-        return None
-    before, own = _lax_pair(text)
-    return (-1 if before is None else before, own)
+def fast_way(shape: Shape, key: Sequence[int], rare: Rare) -> Callable[[bytes, int], Change]:
+    """Makes the function that decodes a payload: one closure, because each look-up of an attribute shows here."""
+    decode, finish, marked, marks, width = shape.event, shape.finish, shape.marked, shape.marks, shape.width
+    checked, text = shape.checked, shape.placeholder.text
+    (single,) = key if len(key) == 1 else (None,)
+    key_of: Callable[[Row], Key] = itemgetter(*key)
+
+    def fast(body: bytes, offset: int) -> Change:
+        event = decode(body)
+        after, op, source = event.after, event.op, event.source
+        if after is None or op in "dt":
+            return rare.rowless(shape, event, body, offset)
+        row: Row = astuple(after)
+        missing = NONE_MISSING
+        if width:
+            row = row[:width]
+        if text in row or (marks and marked(row)):
+            row, missing = rare.unfilled(shape, row)
+        if checked:
+            row = finish(row)
+        values = key_of(row) if single is None else (row[single],)
+        if None in values:
+            raise Unusual
+        sequence = source.sequence
+        if sequence is not None:
+            sequence = lax_pair(sequence)
+            if sequence[0] is None:
+                sequence = (-1, sequence[1])
+        micros = source.ts_us
+        if micros is None:
+            micros = source.ts_ms * 1_000
+        return Change(op, values, row, missing, source.txId, sequence, offset, micros)
+
+    return fast
+
+
+def _times(columns: Sequence[WireColumn], units: Units) -> Iterator[tuple[int, int, int, Reader]]:
+    """(place, bounds within which a value is as it must be, what makes it so elsewhere)."""
+    for place, (column, unit) in enumerate(zip(columns, units, strict=True)):
+        if unit not in (None, Unit.MICROS):
+            yield place, 0, 0, reader(column, unit)
+        elif column.kind in BOUNDS:
+            yield place, *BOUNDS[column.kind], reader(column, unit)
 
 
 def _indices(columns: Sequence[WireColumn], holds: Callable[[WireColumn], bool]) -> tuple[int, ...]:
@@ -99,12 +167,12 @@ def _indices(columns: Sequence[WireColumn], holds: Callable[[WireColumn], bool])
 
 
 def _decoders(
-    columns: Sequence[WireColumn], names: Sequence[str], key: Sequence[str], units: Units
+    columns: Sequence[WireColumn], names: Sequence[str], key: Sequence[str]
 ) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
     """Decoders of an event and of a delete's key; ones that give up where msgspec cannot have a column's name."""
     if any(c in '"\\' or c < " " for name in names for c in name):
         return _give_up, _give_up
-    types = {column.name: fast_type(column, unit) for column, unit in zip(columns, units, strict=True)}
+    types = {column.name: fast_type(column) for column in columns}
     fields: list[Any] = [
         (f"c{i}", types[name]) if name in types else (f"c{i}", msgspec.Raw, msgspec.Raw())
         for i, name in enumerate(names)

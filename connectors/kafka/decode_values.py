@@ -9,9 +9,7 @@ import re
 import uuid
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Annotated, Any
-
-from msgspec import Meta
+from typing import Any
 
 from connectors.wire import INFINITY_US, Wire, WireColumn
 
@@ -29,6 +27,18 @@ NUMBERS = {"NAN": "NaN", "POSITIVE_INFINITY": "Infinity", "NEGATIVE_INFINITY": "
 FLOATS = ("NaN", "Infinity", "-Infinity")
 _NUMERIC = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 _YEAR = re.compile(r"([-+]?)(\d{4,})(-\d\d-\d\d)T([\d:.]+)Z")
+
+
+BOUNDS = {Wire.DATE: (FIRST_DAY - 1, LAST_DAY + 1), Wire.TIMESTAMP: (PAST, FUTURE), Wire.TIME: (-1, DAY_US + 1)}
+"""Between these a value of days or microseconds is what it says."""
+_FAST: dict[Wire, Any] = {
+    **dict.fromkeys((Wire.INT, Wire.DATE, Wire.TIME, Wire.TIMESTAMP), int),
+    Wire.FLOAT: float,
+    Wire.BOOL: bool,
+    Wire.TEXT: str,
+    Wire.BYTES: bytes,
+    Wire.ARRAY: list[Any],
+}
 
 
 class Unfit(Exception):
@@ -91,23 +101,12 @@ def is_zoned(column: WireColumn) -> bool:
     return column.kind is Wire.TEXT and column.type.startswith("timestamp")
 
 
-def fast_type(column: WireColumn, unit: Unit | None) -> Any:
+def fast_type(column: WireColumn) -> Any:
     """The type that msgspec decodes the usual values of a column to; unusual ones fail it and are read with care."""
-    plain = _scalar_type(column.kind, unit)
+    plain: Any = _FAST[column.kind]
     if column.kind is Wire.ARRAY and column.element is not None:
-        plain = list[_scalar_type(column.element, unit) | None]  # type: ignore[misc]
+        plain = list[_FAST[column.element] | None]  # type: ignore[misc]
     return plain | None
-
-
-def _scalar_type(kind: Wire, unit: Unit | None) -> Any:
-    if kind is Wire.DATE:
-        return Annotated[int, Meta(ge=FIRST_DAY, le=LAST_DAY)]
-    if kind is Wire.TIME:
-        return Annotated[int, Meta(ge=0, le=_span(unit))]
-    if kind is Wire.TIMESTAMP:
-        shrink = 1_000 if unit is Unit.MILLIS else 1
-        return Annotated[int, Meta(gt=PAST // shrink, lt=FUTURE // shrink)]
-    return {Wire.INT: int, Wire.FLOAT: float, Wire.BOOL: bool, Wire.TEXT: str, Wire.BYTES: bytes}.get(kind, Any)
 
 
 def _span(unit: Unit | None) -> int:
