@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 import psycopg
 from psycopg import errors as pg
@@ -63,7 +63,7 @@ class PostgresTarget:
         """Several transactions on one database session: a chunk worker's claim ends with its session."""
         with self._translated(), self.engine.connect() as connection:
             try:
-                yield Session(connection)
+                yield Session(connection, self._translated)
             finally:
                 _drop_if_broken(connection)
 
@@ -271,13 +271,14 @@ class TargetTransaction:
 class Session:
     """One database session: its transactions see each other's temporary tables and share one identity."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, translated: Callable[[], AbstractContextManager[None]]) -> None:
         self._connection = connection
+        self._translated = translated
 
     @contextmanager
     def begin(self) -> Iterator[TargetTransaction]:
         """One transaction on this session."""
-        with _committed(self._connection) as transaction:
+        with self._translated(), _committed(self._connection) as transaction:
             yield transaction
 
 
