@@ -60,7 +60,7 @@ def check_source(
 def _server_problems(facts: ServerFacts, *, slot_exists: bool) -> Iterator[Problem]:
     if facts.version_num < OLDEST_SERVER:
         yield Problem(
-            path, f"PostgreSQL {facts.version_num // 10_000} is too old", "15 is the oldest that is supported"
+            SERVER, f"PostgreSQL {facts.version_num // 10_000} is too old", "15 is the oldest that is supported"
         )
     if facts.in_recovery:
         yield Problem(SERVER, "it is a standby", "set source.url to the primary")
@@ -74,7 +74,7 @@ def _server_problems(facts: ServerFacts, *, slot_exists: bool) -> Iterator[Probl
     if not slot_exists and facts.slots_used >= facts.max_replication_slots:
         message = f"all {facts.max_replication_slots} replication slots are in use"
         yield Problem(
-            path, message, "drop one that nobody reads, or raise max_replication_slots and restart the server"
+            SERVER, message, "drop one that nobody reads, or raise max_replication_slots and restart the server"
         )
 
 

@@ -101,9 +101,9 @@ class Topics:
         }
         new = [NewTopic(name, partitions[name], replication_factor, config=config) for name in missing]
         if new:
-            self._each(
-                self._admin.create_topics(new, operation_timeout=self._timeout_s), KafkaError.TOPIC_ALREADY_EXISTS
-            )
+            futures = self._admin.create_topics(new, operation_timeout=self._timeout_s)
+            self._each(futures, KafkaError.TOPIC_ALREADY_EXISTS)
+            self._wait_led({name: partitions[name] for name in missing})
         return missing
 
     def partition_counts(self, names: Iterable[str]) -> dict[str, int]:
@@ -141,13 +141,12 @@ class Topics:
             self._each(futures, KafkaError.UNKNOWN_TOPIC_OR_PART)
         return existing
 
-    def _wait_led(self, names: Sequence[str]) -> None:
+    def _wait_led(self, partitions: Mapping[str, int]) -> None:
         """Wait until every partition of new topics answers: they are there a moment before they have a leader."""
 
         def unled() -> str:
-            return (
-                "" if self.partition_counts(names).keys() == set(names) and self.end_offsets(names) else "not there yet"
-            )
+            answered = len(self.end_offsets(partitions))
+            return "" if answered == sum(partitions.values()) else f"{answered} partitions answer"
 
         Patience(self._timeout_s).until(unled, where=f"{self._where}: new topics")
 

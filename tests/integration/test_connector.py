@@ -1,4 +1,4 @@
-"""`connector apply | status | delete` against the real PostgreSQL, Kafka and Connect."""
+"""What `connector apply | status | delete` do, against the real PostgreSQL, Kafka and Connect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from connectors.kafka.connect import Connect
 from connectors.kafka.topics import Topics, admin_client, table_topic
 from connectors.postgresql.publication import drop_slot, ensure_publication, slot_state
 from connectors.waiting import Patience
-from daemon import connector
+from daemon import stream_setup
 from daemon.stream_plan import StreamPlan
 from mappers.errors import ConfigError, FatalError, NotReadyError, TransientError
 
@@ -56,7 +56,7 @@ def plan(stack: Any, source: psycopg.Connection[Any]) -> Iterator[StreamPlan]:
         partitions=2,
     )
     yield made
-    connector.delete(made, PATIENCE, topics=True)
+    stream_setup.delete(made, PATIENCE, topics=True)
     source.execute(f"DROP SCHEMA {name} CASCADE")
 
 
@@ -80,7 +80,7 @@ def events(plan: StreamPlan, count: int) -> dict[str, list[tuple[Any, Any]]]:
 def test_apply_streams_and_delete_leaves_nothing(plan: StreamPlan, source: psycopg.Connection[Any]) -> None:
     schema = plan.topic_prefix
     said: list[str] = []
-    made = connector.apply(plan, replace(PATIENCE, say=said.append))
+    made = stream_setup.apply(plan, replace(PATIENCE, say=said.append))
     assert (made["publication"], made["connector"], made["exactly_once"]) == ("created", "created", True)
     assert set(made["topics_created"]) == set(plan.topics)
     assert made["slot"]["active"]
@@ -111,34 +111,34 @@ def test_apply_streams_and_delete_leaves_nothing(plan: StreamPlan, source: psyco
     ((_, message),) = got[f"{schema}.message"]
     assert (message["op"], message["message"]["prefix"]) == ("m", "changeover")
 
-    again = connector.apply(plan, PATIENCE)
+    again = stream_setup.apply(plan, PATIENCE)
     assert (again["topics_created"], again["publication"], again["connector"]) == ([], "unchanged", "unchanged")
 
-    status = connector.status(plan)
+    status = stream_setup.status(plan)
     json.dumps(status)
     assert status["connector"]["running"]
     assert status["source"]["publication"]["tables_missing"] == []
     assert status["topics"][f"{schema}.message"]["partitions"] == 1
 
-    removed = connector.delete(plan, PATIENCE, topics=True)
+    removed = stream_setup.delete(plan, PATIENCE, topics=True)
     assert (removed["connector"], removed["slot"], removed["publication"]) == (True, True, True)
     assert set(removed["topics"]) == set(plan.topics)
     assert slot_state(source, plan.slot) is None
     assert source.execute("SELECT FROM pg_publication WHERE pubname = %s", (plan.publication,)).fetchone() is None
-    nothing = connector.delete(plan, PATIENCE)
+    nothing = stream_setup.delete(plan, PATIENCE)
     assert (nothing["connector"], nothing["slot"], nothing["publication"]) == (False, False, False)
-    assert connector.apply(plan, PATIENCE)["connector"] == "created"  # its old offsets are forgotten
+    assert stream_setup.apply(plan, PATIENCE)["connector"] == "created"  # its old offsets are forgotten
 
 
 def test_apply_follows_a_changed_plan(plan: StreamPlan, source: psycopg.Connection[Any]) -> None:
     schema = plan.topic_prefix
     fewer = replace(plan, tables={(schema, "users"): ()})
-    connector.apply(fewer, PATIENCE)
-    grown = connector.apply(plan, PATIENCE)
+    stream_setup.apply(fewer, PATIENCE)
+    grown = stream_setup.apply(plan, PATIENCE)
     assert (grown["publication"], grown["connector"]) == ("altered", "altered")
     with Connect(plan.connect_url) as connect:
         connect.wait_stopped(plan.connector, PATIENCE)
-    assert connector.apply(plan, PATIENCE)["connector"] == "resumed"
+    assert stream_setup.apply(plan, PATIENCE)["connector"] == "resumed"
     source.execute(f"INSERT INTO {schema}.parted VALUES (3, 'p')")
     assert len(events(plan, 1)[table_topic(schema, schema, "parted")]) == 1
 
@@ -146,20 +146,20 @@ def test_apply_follows_a_changed_plan(plan: StreamPlan, source: psycopg.Connecti
 def test_what_is_someone_elses_is_left_alone(plan: StreamPlan, source: psycopg.Connection[Any]) -> None:
     source.execute(f"CREATE PUBLICATION {plan.publication}")
     with pytest.raises(FatalError, match="not made by Changeover"):
-        connector.apply(plan, PATIENCE)
+        stream_setup.apply(plan, PATIENCE)
     source.execute(f"DROP PUBLICATION {plan.publication}")
-    connector.apply(plan, PATIENCE)
+    stream_setup.apply(plan, PATIENCE)
     other = replace(plan, pipeline="other")
     with pytest.raises(FatalError, match=f"belongs to pipeline {plan.pipeline}"):
-        connector.apply(other, PATIENCE)
+        stream_setup.apply(other, PATIENCE)
     with pytest.raises(FatalError, match=f"belongs to pipeline {plan.pipeline}"):
-        connector.delete(other, PATIENCE)
+        stream_setup.delete(other, PATIENCE)
     with pytest.raises(FatalError, match=f"belongs to pipeline {plan.pipeline}"):
         ensure_publication(source, plan.publication, plan.tables, "other")
 
 
 def test_a_lost_slot_is_loud(plan: StreamPlan, source: psycopg.Connection[Any]) -> None:
-    connector.apply(plan, PATIENCE)
+    stream_setup.apply(plan, PATIENCE)
     with Connect(plan.connect_url) as connect:
         source.execute(f"INSERT INTO {plan.topic_prefix}.users VALUES (1)")
         PATIENCE.until(lambda: "" if connect.offsets(plan.connector) else "no offsets yet")
@@ -168,7 +168,7 @@ def test_a_lost_slot_is_loud(plan: StreamPlan, source: psycopg.Connection[Any]) 
         connect.wait_stopped(plan.connector, PATIENCE)
     drop_slot(source, plan.slot, PATIENCE)
     with pytest.raises(FatalError, match="changes were lost"):
-        connector.apply(plan, PATIENCE)
+        stream_setup.apply(plan, PATIENCE)
 
 
 def test_problems_come_all_at_once(plan: StreamPlan, source: psycopg.Connection[Any]) -> None:
@@ -176,7 +176,7 @@ def test_problems_come_all_at_once(plan: StreamPlan, source: psycopg.Connection[
     source.execute(f"CREATE TABLE {schema}.nokey (a int, v numeric[])")
     tables = {(schema, "nokey"): (), (schema, "missing"): (), (schema, "users"): ("name",)}
     with pytest.raises(ConfigError) as raised:
-        connector.apply(replace(plan, tables=tables), PATIENCE)
+        stream_setup.apply(replace(plan, tables=tables), PATIENCE)
     text = str(raised.value)
     for part in ("no primary key", "v (numeric[])", "no such table", "does not carry name", "REPLICA IDENTITY FULL"):
         assert part in text
@@ -202,4 +202,4 @@ def test_the_unreachable_is_named(plan: StreamPlan) -> None:
     with pytest.raises(TransientError, match=r"http://127\.0\.0\.1:1:"), Connect("http://127.0.0.1:1") as connect:
         connect.version()
     assert time.monotonic() - began < 10
-    assert "error" in connector.status(replace(plan, connect_url="http://127.0.0.1:1"))["connector"]
+    assert "error" in stream_setup.status(replace(plan, connect_url="http://127.0.0.1:1"))["connector"]
