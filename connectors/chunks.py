@@ -27,6 +27,7 @@ class ChunkRow:
     """One chunk: the keys from `lower` (included) to `upper` (excluded); None is an open end.
 
     attempt: how often it was claimed, the compare-and-set of its finish. snapshot: what its read sees, once known.
+    rows, bytes: what went through when it was loaded.
     """
 
     table: str
@@ -37,6 +38,7 @@ class ChunkRow:
     attempt: int = 0
     snapshot: Snapshot | None = None
     rows: int = 0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,6 +266,7 @@ class ControlStore:
         attempt: int,
         snapshot: Snapshot | None = None,
         rows: int = 0,
+        size_bytes: int = 0,
         claim: bool = False,
     ) -> bool:
         """Move a chunk by compare-and-set on the state and attempt in `row`; False where another moved it first."""
@@ -274,6 +275,7 @@ class ControlStore:
             "attempt": attempt,
             "snapshot": str(snapshot) if snapshot else None,
             "rows": rows,
+            "bytes": size_bytes,
         }
         if claim:
             values |= {"session": text(SESSION_SQL), "claimed_at": func.now()}
@@ -295,7 +297,7 @@ class ControlStore:
     def reset_chunks(self, connection: Connection, table: str) -> None:
         """Rule 10, truncate: every chunk of the table is to be read again, and its key fences go."""
         mine = update(chunk).where(chunk.c.pipeline == self.name, chunk.c.table_name == table)
-        connection.execute(mine.values(state=ChunkState.PENDING.value, snapshot=None, rows=0))
+        connection.execute(mine.values(state=ChunkState.PENDING.value, snapshot=None, rows=0, bytes=0))
         connection.execute(delete(key_fence).where(self._fences_of(table)))
         self.bump(connection, table)
 
@@ -372,6 +374,7 @@ def _chunk(row: Row[tuple[object, ...]]) -> ChunkRow:
         row.attempt,
         Snapshot.parse(row.snapshot) if row.snapshot else None,
         row.rows,
+        row.bytes,
     )
 
 

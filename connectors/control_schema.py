@@ -95,6 +95,7 @@ chunk = Table(
     Column("snapshot", Text),
     Column("session", Text),
     Column("rows", BigInteger, nullable=False, server_default=text("0")),
+    Column("bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("claimed_at", DateTime(timezone=True)),
     Column("done_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("pipeline", "table_name", "number"),

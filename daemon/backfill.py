@@ -127,11 +127,19 @@ class Worker:
                 self._record(transaction.control, chunk, snapshot)
                 fenced = [tuple(json.loads(k)) for k in self._control.fenced_keys(transaction.control, chunk.table)]
             with session.begin() as transaction:
-                rows = load(source, transaction, mapped, chunk, fenced, pushdown, _unpaced)
+                sizes: list[int] = []
+                rows = load(source, transaction, mapped, chunk, fenced, pushdown, sizes.append)
                 mine = replace(chunk, snapshot=snapshot)
-                if not self._control.set_chunk(
-                    transaction.control, mine, ChunkState.DONE, attempt=chunk.attempt, snapshot=snapshot, rows=rows
-                ):
+                done = self._control.set_chunk(
+                    transaction.control,
+                    mine,
+                    ChunkState.DONE,
+                    attempt=chunk.attempt,
+                    snapshot=snapshot,
+                    rows=rows,
+                    size_bytes=sum(sizes),
+                )
+                if not done:
                     raise FencedError("the chunk went to another worker", where=f"{chunk.table} #{chunk.number}")
         log.debug("chunk loaded", extra={"table": chunk.table, "chunk": chunk.number, "rows": rows})
         return rows
@@ -160,10 +168,10 @@ class Worker:
     def _holders(self, chunk: ChunkRow, mapped: MappedTable) -> set[tuple[str, ...]]:
         with self._source.reading([mapped.table]) as (source, _), self._target.begin() as transaction:
             transaction.raw.execute("SELECT")
-            copy_text(source, transaction, mapped, chunk, (), _unpaced)
+            copy_text(source, transaction, mapped, chunk, (), _uncounted)
             found = transaction.conflicting_staged(mapped)
         return {tuple(str(value) for value in key) for key in found}
 
 
-def _unpaced(passed_bytes: int) -> None:
-    """Within a chunk there is no limit: chunks are short, and the pace is kept between them."""
+def _uncounted(passed_bytes: int) -> None:
+    """These bytes are read to find a conflict, not to load them."""

@@ -78,9 +78,6 @@ class TargetSection(Section):
 
     kind: Literal["postgresql"] = Field(description="Engine of the new database")
     url: PostgresqlUrl = Field(description="postgresql://user@host:port/database, as seen from this process")
-    control_schema: PostgresqlName = Field(
-        default="changeover", description="Schema of Changeover's own tables in the target"
-    )
     connect_timeout_s: int = Field(default=10, ge=1, le=300, description="Seconds to wait for a connection")
 
 

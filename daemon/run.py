@@ -14,14 +14,15 @@ from daemon.buffer import Buffer
 from daemon.health import Health
 from daemon.heartbeat import Heartbeat
 from daemon.http import Server, serve
-from daemon.metrics import Metrics, Outcome
+from daemon.metrics import Metrics
 from daemon.prepare import Topic
 from daemon.reader import Reader
-from daemon.status import phase_of, status_of
+from daemon.status import status_of
 from daemon.stream import Applied, Stream
+from daemon.watch import Watch
 from daemon.wiring import Parts
 from daemon.workers import Workers
-from daemon.writer import Writer
+from daemon.writer import Exchange, Writer
 from mappers.errors import ChangeoverError, ConflictError, TransientError
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ HELD_S = 0.05
 """How long a partition whose next event waits for a chunk is put aside before it is looked at again."""
 IDLE_S = 0.2
 TEND_S = 0.5
-GAUGES_S = 2.0
+SLOT_S = 5.0
 
 
 class Daemon:
@@ -43,7 +44,10 @@ class Daemon:
         self._buffer = Buffer(time.monotonic)
         self._server: Server | None = None
         self._waiting_for = "start"
-        self._tended = self._gauged = 0.0
+        self._tended = self._slot_seen = 0.0
+        self._source = parts.source()
+        self._heartbeat: Heartbeat | None = None
+        self._watch = Watch(metrics, time.monotonic)
 
     def run(self, *, rebackfill: Sequence[str] = (), accept: Sequence[str] = ()) -> None:
         """Start, stream, stop."""
@@ -74,6 +78,7 @@ class Daemon:
         tables = self._parts.tables()
         topics, messages = self._parts.topics(tables)
         self._parts.start().run(tables, topics, messages, rebackfill=rebackfill, accept=accept)
+        self._watch.expected(self._parts.facts().rows_expected)
         return tables, topics, messages
 
     def _stream(self, tables: dict[str, MappedTable], topics: dict[str, Topic], messages: Topic) -> None:
@@ -86,7 +91,7 @@ class Daemon:
             config.stream.shutdown_deadline_s,
             self._kafka_trouble,
         )
-        self._heartbeat = Heartbeat(
+        heartbeat = self._heartbeat = Heartbeat(
             self._parts.source(),
             config.heartbeat.interval_s,
             time.monotonic,
@@ -103,11 +108,11 @@ class Daemon:
             self._parts.path, config.backfill.workers if self._backfill else 0, self._parts.backoff().wait
         )
         reader.start()
-        self._heartbeat.start()
+        heartbeat.start()
         try:
             self._loop(reader, writer, workers)
         finally:
-            self._heartbeat.stop()
+            heartbeat.stop()
             workers.stop(config.stream.shutdown_deadline_s)
             reader.stop()
             reader.join(config.stream.shutdown_deadline_s)
@@ -137,7 +142,7 @@ class Daemon:
         reader.committed({(a.topic, a.partition): a.end for a in applied.advances})
         self._observe(batch, applied, time.monotonic() - began)
 
-    def _exchange(self, stream: Stream):  # type: ignore[no-untyped-def]
+    def _exchange(self, stream: Stream) -> Exchange:
         resyncer = self._parts.resyncer()
 
         def exchange(batch: Batch, error: ConflictError) -> None:
@@ -162,50 +167,29 @@ class Daemon:
             return
         unfinished = sum(chunk.state is not ChunkState.DONE for chunk in chunks)
         workers.tend(unfinished)
-        phase = phase_of(chunks)
-        self._metrics.set_phase("default", phase)
         self._waiting_for = f"{unfinished} chunks" if unfinished else ""
-        for name in self._tables:
-            mine = [chunk for chunk in chunks if chunk.table == name]
-            states = [chunk.state.value for chunk in mine]
-            self._metrics.set_chunks(name, {state: states.count(state) for state in set(states)})
-        self._gauges(reader)
+        self._watch.chunks(self._tables, chunks)
+        self._watch.stream(reader.partitions, reader.backlog, self._buffer)
+        self._look_at_slot(now)
 
-    def _gauges(self, reader: Reader) -> None:
-        metrics = self._metrics
-        metrics.buffered_events.set(self._buffer.events)
-        metrics.partitions_assigned.set(len(reader.partitions))
-        sizes = self._buffer.sizes()
-        held = self._buffer.held
-        metrics.set_throttled(*(["held"] if held else []))
-        behind: dict[str, int] = {}
-        for where, events in reader.backlog.items():
-            behind[where[0]] = behind.get(where[0], 0) + events + sizes.get(where, 0)
-        for topic, events in behind.items():
-            metrics.backlog_events.labels(topic).set(events)
+    def _look_at_slot(self, now: float) -> None:
+        if now - self._slot_seen < SLOT_S:
+            return
+        self._slot_seen = now
+        try:
+            self._watch.slot(self._source.slot(self._parts.config.source.slot))
+        except TransientError as error:
+            self._source.close()
+            self._failed(error)
 
     def _observe(self, batch: Batch, applied: Applied, seconds: float) -> None:
-        metrics = self._metrics
-        if batch.events:
-            metrics.apply_latency_seconds.observe(seconds)
-            metrics.batch_rows.observe(batch.events)
-        tables = {(part.topic, part.partition): part.table or part.topic for part in batch.slices}
-        for advance in applied.advances:
-            table = tables[advance.topic, advance.partition]
-            for outcome in Outcome:
-                metrics.count_outcome(table, outcome, getattr(advance.ledger, outcome.value))
-            if advance.source_time_us:
-                metrics.last_applied_source_timestamp_seconds.labels(table).set(advance.source_time_us / 1e6)
-        for (table, reason), rows in applied.resynced.items():
-            metrics.count_resync(table, reason, rows)
+        self._watch.batch(batch, applied, seconds)
         for part in batch.slices:
-            if part.table is None and (lag := self._heartbeat.applied(part.changes)) is not None:
-                metrics.end_to_end_lag_seconds.set(lag)
-                metrics.heartbeat_applied_timestamp_seconds.set(time.time())
+            if part.table is None and self._heartbeat and (lag := self._heartbeat.applied(part.changes)) is not None:
+                self._watch.heartbeat(lag)
 
     def _heartbeat_lag(self) -> float | None:
-        heartbeat = getattr(self, "_heartbeat", None)
-        return heartbeat.lag_s if heartbeat is not None else None
+        return self._heartbeat.lag_s if self._heartbeat else None
 
     def _failed(self, error: ChangeoverError) -> None:
         if str(error) != self._waiting_for:

@@ -55,6 +55,7 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "chunks_done": sum(chunk.state is ChunkState.DONE for chunk in chunks),
         "chunks_total": len(chunks),
         "rows_loaded": sum(chunk.rows for chunk in chunks),
+        "bytes_loaded": sum(chunk.bytes for chunk in chunks),
         "rows_expected": facts.rows_expected.get(name, 0),
         "backlog_events": sum(_behind(position, facts) for position in positions),
         "ledger": asdict(ledger),

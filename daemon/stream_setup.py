@@ -44,12 +44,12 @@ def apply(plan: StreamPlan, patience: Patience) -> dict[str, Any]:
     wanted = plan.topics
     with _source(plan) as conn, Connect(plan.connect_url) as connect:
         check_source(conn, plan.tables, plan.slot)
-        config = _config(plan, connect)
+        config = patience.call(lambda: _config(plan, connect))
         now = _own_config(plan, connect)
         _check_continuity(plan, conn, connect, now is not None)
-        created = topics.ensure(wanted, plan.replication_factor, plan.retention_ms)
+        created = patience.call(lambda: topics.ensure(wanted, plan.replication_factor, plan.retention_ms))
         published = ensure_publication(conn, plan.publication, plan.tables, plan.pipeline)
-        changed = _put(plan, connect, config, now)
+        changed = patience.call(lambda: _put(plan, connect, config, now))
         connect.wait_running(plan.connector, patience)
         patience.until(lambda: _slot_idle(conn, plan.slot), where=f"replication slot {plan.slot}")
         return {
@@ -194,12 +194,14 @@ def _remove_connector(plan: StreamPlan, connect: Connect, patience: Patience) ->
     Offsets outlive a connector that is only deleted, and one of the same name would start from them, on a slot that
     does not have that any more. So even for a connector that is gone they are deleted, through a stopped one.
     """
-    existed = _own_config(plan, connect) is not None
+    existed = patience.call(lambda: _own_config(plan, connect)) is not None
     if not existed:
-        connect.create_stopped(plan.connector, _wanted_config(plan, exactly_once=False))
+        stopped = _wanted_config(plan, exactly_once=False)
+        patience.call(lambda: connect.create_stopped(plan.connector, stopped))
+    patience.call(lambda: connect.stop(plan.connector))
     connect.wait_stopped(plan.connector, patience)
     connect.forget_offsets(plan.connector, patience)
-    connect.delete(plan.connector)
+    patience.call(lambda: connect.delete(plan.connector))
     connect.wait_gone(plan.connector, patience)
     return existed
 

@@ -21,7 +21,7 @@ from mappers.mapping import Entry
 from mappers.projection import qualified, quote
 
 FIRST_USER_OID = 16_384
-Paced = Callable[[int], None]
+Passed = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +56,16 @@ def load(
     chunk: ChunkRow,
     fenced: Sequence[Bound],
     pushdown: Pushdown,
-    paced: Paced,
+    passed: Passed,
 ) -> int:
     """Write one chunk's rows into the target tables: plain inserts, in the caller's transaction. Returns source rows.
 
-    fenced: keys that were fenced when the chunk was claimed, in text form: theirs to leave alone.
+    fenced: keys that were fenced when the chunk was claimed, in text form: theirs to leave alone. passed: told of the
+    bytes that went through.
     """
     transaction.raw.execute("SELECT")  # COPY at libpq's level does not begin the transaction by itself
     if not pushdown.possible:
-        rows = copy_text(source, transaction, mapped, chunk, fenced, paced)
+        rows = copy_text(source, transaction, mapped, chunk, fenced, passed)
         transaction.insert_staged(mapped)
         return rows
     counts = []
@@ -73,7 +74,7 @@ def load(
         statement = select(mapped, entry, chunk.lower, chunk.upper, fenced)
         names = ", ".join(quote(column.name) for column in entry.columns)
         copy_in = f"COPY {qualified(entry.target)} ({names}) FROM STDIN {options}"
-        counts.append(pipe(source, f"COPY ({statement}) TO STDOUT {options}", transaction.raw, copy_in, paced))
+        counts.append(pipe(source, f"COPY ({statement}) TO STDOUT {options}", transaction.raw, copy_in, passed))
     return max(counts)
 
 
@@ -83,14 +84,14 @@ def copy_text(
     mapped: MappedTable,
     chunk: ChunkRow,
     fenced: Sequence[Bound],
-    paced: Paced,
+    passed: Passed,
 ) -> int:
     """Bring a chunk's rows into the target's text staging table. Returns how many."""
     name = transaction.prepare_text(mapped)
     columns = ", ".join(f"{quote(column)}::{kind}::text" for column, kind in mapped.text_columns)
     where = _range(mapped, chunk.lower, chunk.upper, fenced)
     rows = f"SELECT 0, false, 0, {columns} FROM {qualified(mapped.table)} WHERE {where}"
-    return pipe(source, f"COPY ({rows}) TO STDOUT", transaction.raw, f"COPY {name} FROM STDIN", paced)
+    return pipe(source, f"COPY ({rows}) TO STDOUT", transaction.raw, f"COPY {name} FROM STDIN", passed)
 
 
 def select(mapped: MappedTable, entry: Entry, lower: Bound | None, upper: Bound | None, fenced: Sequence[Bound]) -> str:

@@ -11,18 +11,19 @@ FLUSH_BYTES = 1 << 20
 
 
 def pipe(
-    source: psycopg.Connection, select: str, target: psycopg.Connection, copy_in: str, paced: Callable[[int], None]
+    source: psycopg.Connection, select: str, target: psycopg.Connection, copy_in: str, passed: Callable[[int], None]
 ) -> int:
     """Run `COPY (select) TO STDOUT` on the source and `copy_in` on the target, passing the bytes through.
 
-    paced: called with the bytes passed since its last call, may sleep to hold a rate. Both statements must name the
-    same format. Returns the rows written. Raises psycopg errors of either side; both connections then need a rollback.
+    passed: called with the bytes that went through since its last call. Both statements must name the same
+    format. Returns the rows written. Raises psycopg errors of either side; both connections then need a
+    rollback.
     """
     reader, writer = source.pgconn, target.pgconn
     _start(reader, select, pq.ExecStatus.COPY_OUT)
     _start(writer, copy_in, pq.ExecStatus.COPY_IN)
     try:
-        _pump(reader, writer, paced)
+        _pump(reader, writer, passed)
     except BaseException:
         _put_end(writer, b"the source ended early")
         _results(writer)
@@ -39,18 +40,18 @@ def _start(connection: pq.abc.PGconn, statement: str, expected: pq.ExecStatus) -
         raise psycopg.errors.error_from_result(result)
 
 
-def _pump(reader: pq.abc.PGconn, writer: pq.abc.PGconn, paced: Callable[[int], None]) -> None:
-    passed = 0
+def _pump(reader: pq.abc.PGconn, writer: pq.abc.PGconn, passed: Callable[[int], None]) -> None:
+    waiting = 0
     while True:
         size, data = reader.get_copy_data(0)
         if size <= 0:
             break
         writer.put_copy_data(data)
-        passed += size
-        if passed >= FLUSH_BYTES:
-            paced(passed)
-            passed = 0
-    paced(passed)
+        waiting += size
+        if waiting >= FLUSH_BYTES:
+            passed(waiting)
+            waiting = 0
+    passed(waiting)
     if size == -2:
         raise psycopg.OperationalError(reader.get_error_message())
 

@@ -1,0 +1,104 @@
+"""What the running daemon shows of itself: metrics, and a log line now and then while the backfill goes on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from connectors.change import Batch
+from connectors.chunks import ChunkRow, ChunkState
+from connectors.kafka.consumer import Partition
+from connectors.postgresql.source import SlotPosition
+from daemon.buffer import Buffer
+from daemon.metrics import Metrics, Outcome
+from daemon.progress import progress_of
+from daemon.status import phase_of
+from daemon.stream import Applied
+
+log = logging.getLogger(__name__)
+GROUP = "default"
+PROGRESS_EVERY_S = 5.0
+
+
+class Watch:
+    """Turns what happened into metrics. clock: monotonic seconds."""
+
+    def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self._began: tuple[float, float] | None = None
+        self._said = 0.0
+        self._rows: Counter[str] = Counter()
+        self._topics: dict[Partition, str] = {}
+
+    def expected(self, rows: Mapping[str, int]) -> None:
+        """How many rows the backfill is expected to load, by table."""
+        for table, count in rows.items():
+            self._metrics.backfill_rows_expected.labels(table).set(count)
+
+    def chunks(self, tables: Collection[str], chunks: Sequence[ChunkRow]) -> None:
+        """Where the backfill is."""
+        self._metrics.set_phase(GROUP, phase_of(chunks))
+        for table in tables:
+            mine = [chunk for chunk in chunks if chunk.table == table]
+            self._metrics.set_chunks(table, Counter(chunk.state.value for chunk in mine))
+            rows = sum(chunk.rows for chunk in mine)
+            if rows > self._rows[table]:
+                self._metrics.backfill_rows_total.labels(table).inc(rows - self._rows[table])
+            self._rows[table] = rows
+        self._say(chunks)
+
+    def _say(self, chunks: Sequence[ChunkRow]) -> None:
+        now = self._clock()
+        done = sum(chunk.state is ChunkState.DONE for chunk in chunks) / max(1, len(chunks))
+        if self._began is None:
+            self._began = (now, done)
+        unfinished = done < 1 and bool(chunks)
+        if (unfinished and now - self._said >= PROGRESS_EVERY_S) or (not unfinished and self._said > 0):
+            log.info("backfill: %s", progress_of(chunks, self._began[1], now - self._began[0]))
+            self._said = now if unfinished else 0.0
+
+    def stream(self, assigned: Collection[Partition], backlog: Mapping[Partition, int], buffer: Buffer) -> None:
+        """Where the stream is."""
+        self._metrics.buffered_events.set(buffer.events)
+        self._metrics.partitions_assigned.set(len(assigned))
+        self._metrics.set_throttled(*(["held"] if buffer.held else []))
+        sizes = buffer.sizes()
+        behind: Counter[str] = Counter()
+        for where, events in backlog.items():
+            behind[self._topics.get(where, where[0])] += events + sizes.get(where, 0)
+        for table, count in behind.items():
+            self._metrics.backlog_events.labels(table).set(count)
+
+    def slot(self, slot: SlotPosition | None) -> None:
+        """How the source's slot is."""
+        self._metrics.slot_active.set(bool(slot and slot.active))
+        self._metrics.slot_retained_bytes.set(slot.retained_bytes if slot else 0)
+
+    def batch(self, batch: Batch, applied: Applied, seconds: float) -> None:
+        """A batch was committed."""
+        metrics = self._metrics
+        if batch.events:
+            metrics.apply_latency_seconds.observe(seconds)
+            metrics.batch_rows.observe(batch.events)
+        taken = {(advance.topic, advance.partition): advance for advance in applied.advances}
+        for part in batch.slices:
+            table = self._topics[part.topic, part.partition] = part.table or part.topic
+            advance = taken.get((part.topic, part.partition))
+            if advance is None:
+                continue
+            for op, events in Counter(c.op for c in part.changes[: advance.ledger.consumed]).items():
+                metrics.count_consumed(table, op, events)
+            for outcome in Outcome:
+                metrics.count_outcome(table, outcome, getattr(advance.ledger, outcome.value))
+            if advance.source_time_us:
+                metrics.last_applied_source_timestamp_seconds.labels(table).set(advance.source_time_us / 1e6)
+        for (table, reason), rows in applied.resynced.items():
+            metrics.count_resync(table, reason, rows)
+
+    def heartbeat(self, lag_s: float) -> None:
+        """A heartbeat of this process came through the whole chain."""
+        self._metrics.end_to_end_lag_seconds.set(lag_s)
+        self._metrics.heartbeat_applied_timestamp_seconds.set(time.time())
