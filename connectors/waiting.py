@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mappers.errors import NotReadyError, TransientError
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,17 @@ class Patience:
             if waited_s >= self.bound_s:
                 raise NotReadyError(f"{now} (waited {waited_s:.0f} s)", where=where, hint=hint)
             self.sleep(self.every_s)
+
+    def call(self, operation: Callable[[], Result], *, where: str = "") -> Result:
+        """The operation's result, tried again after every TransientError. Raises NotReadyError as `until` does."""
+        results: list[Result] = []
+
+        def attempt() -> str:
+            results.append(operation())
+            return ""
+
+        self.until(attempt, where=where)
+        return results[0]
 
 
 def _asked(reason: Callable[[], str]) -> str:

@@ -147,8 +147,7 @@ class Connect:
         patience.until(lambda: self._not_running(name), where=self._place(name), hint="see the Connect worker's log")
 
     def wait_stopped(self, name: str, patience: Patience) -> None:
-        """Stop it and wait until it has no tasks any more."""
-        self.stop(name)
+        """Wait until a connector that was told to stop has no tasks any more."""
         patience.until(lambda: self._not_stopped(name), where=self._place(name), hint="see the Connect worker's log")
 
     def forget_offsets(self, name: str, patience: Patience) -> None:

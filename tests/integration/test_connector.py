@@ -137,6 +137,7 @@ def test_apply_follows_a_changed_plan(plan: StreamPlan, source: psycopg.Connecti
     grown = stream_setup.apply(plan, PATIENCE)
     assert (grown["publication"], grown["connector"]) == ("altered", "altered")
     with Connect(plan.connect_url) as connect:
+        connect.stop(plan.connector)
         connect.wait_stopped(plan.connector, PATIENCE)
     assert stream_setup.apply(plan, PATIENCE)["connector"] == "resumed"
     source.execute(f"INSERT INTO {schema}.parted VALUES (3, 'p')")
@@ -165,6 +166,7 @@ def test_a_lost_slot_is_loud(plan: StreamPlan, source: psycopg.Connection[Any]) 
         PATIENCE.until(lambda: "" if connect.offsets(plan.connector) else "no offsets yet")
         with pytest.raises(NotReadyError, match="in use by process"):
             drop_slot(source, plan.slot, Patience(0.3))
+        connect.stop(plan.connector)
         connect.wait_stopped(plan.connector, PATIENCE)
     drop_slot(source, plan.slot, PATIENCE)
     with pytest.raises(FatalError, match="changes were lost"):
@@ -193,6 +195,13 @@ def test_topics_that_do_not_fit_are_reported(plan: StreamPlan) -> None:
     assert ids.keys() == plan.topics.keys()
     assert len(set(ids.values())) == len(ids)
     assert set(topics.end_offsets(plan.topics).values()) == {0}
+
+
+def test_apply_waits_for_a_worker_that_does_not_answer(plan: StreamPlan) -> None:
+    said: list[str] = []
+    with pytest.raises(NotReadyError, match=r"http://127\.0\.0\.1:1: it does not answer"):
+        stream_setup.apply(replace(plan, connect_url="http://127.0.0.1:1"), Patience(0.5, say=said.append))
+    assert len(said) == 1
 
 
 def test_the_unreachable_is_named(plan: StreamPlan) -> None:
