@@ -20,6 +20,7 @@ from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget, Session
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
+from daemon.claims import release_abandoned
 from daemon.handover import claimed, expired, may_start
 from daemon.pace import Pace
 from daemon.resync import Resyncer
@@ -83,8 +84,7 @@ class Worker:
     def _claim(self, session: Session) -> ChunkRow | None:
         """Commit the claim of one chunk: the snapshot is taken after it, never before (rule 5)."""
         with session.begin() as transaction:
-            for dead in self._control.abandoned(transaction.control):
-                self._control.set_chunk(transaction.control, dead, expired(dead.state), attempt=dead.attempt)
+            release_abandoned(self._control, transaction.control)
             chunk = self._control.next_chunk(transaction.control, [ChunkState.PENDING])
             if chunk is None:
                 return None

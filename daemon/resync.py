@@ -11,6 +11,7 @@ from connectors.postgresql.keys import name_of
 from connectors.seams import Source, StagedText, Target, TargetTransaction, TextRow
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
+from daemon.claims import release_abandoned
 from daemon.handover import Chunk, may_resync
 from mappers.errors import FatalError
 
@@ -52,6 +53,8 @@ class Resyncer:
             with self._target.begin() as transaction:
                 if self._quiet(transaction, mapped, wanted):
                     return self._write(transaction, mapped, wanted, exchange=exchange)
+            with self._target.begin() as transaction:
+                release_abandoned(self._control, transaction.control)
             self._wait()
 
     def _quiet(self, transaction: TargetTransaction, mapped: MappedTable, keys: Sequence[Texts]) -> bool:

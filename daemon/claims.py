@@ -1,0 +1,14 @@
+"""Claims whose worker is gone: whoever needs a chunk, or waits for one, gives it back."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from connectors.control import ControlStore
+from daemon.handover import expired
+
+
+def release_abandoned(control: ControlStore, connection: Connection) -> None:
+    """Give back every chunk that is claimed by a database session that has ended (rules 5 and 9)."""
+    for dead in control.abandoned(connection):
+        control.set_chunk(connection, dead, expired(dead.state), attempt=dead.attempt)
