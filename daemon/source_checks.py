@@ -16,6 +16,7 @@ from psycopg.sql import Identifier
 from connectors.postgresql.catalogue import ServerFacts, load_tables, server_facts
 from connectors.postgresql.publication import differing_partitions, slot_state
 from mappers.errors import ConfigError, Problem
+from mappers.keys import mend_no_key
 from mappers.mapping import Table
 
 OLDEST_SERVER = 150_000
@@ -87,7 +88,7 @@ def table_problems(table: Table, source_key: tuple[str, ...]) -> Iterator[Proble
     if unknown:
         yield Problem(path, f"its source_key names columns that are not there: {', '.join(unknown)}")
     elif not key:
-        yield Problem(path, "it has no primary key", f"set source_key in the mapping, and {full}")
+        yield Problem(path, "it has no primary key", mend_no_key(table))
     elif missing := _unidentified(table, key):
         message = f"its replica identity does not carry {', '.join(missing)}: deletes and key changes would be lost"
         yield Problem(path, message, full)

@@ -27,20 +27,25 @@ def source_key(source: Table, configured: Sequence[str] | None, report: Report) 
     """The columns that identify a source row; empty where that is a problem."""
     before = len(report.problems)
     key = tuple(configured) if configured else source.key
-    table = readable(source.schema, source.name)
     if not key:
-        report.add(
-            ("from",),
-            f"{source.full_name} has no primary key",
-            f"ALTER TABLE {table} ADD COLUMN id bigserial PRIMARY KEY; or set source_key to NOT NULL columns with a "
-            f"unique index and ALTER TABLE {table} REPLICA IDENTITY USING INDEX <that index>",
-        )
+        report.add(("from",), f"{source.full_name} has no primary key", mend_no_key(source))
         return ()
     if configured:
         _configured_key(source, configured, report)
     if len(report.problems) == before:
         _replica_identity(source, key, ("source_key",) if configured else ("from",), report)
     return key if len(report.problems) == before else ()
+
+
+def mend_no_key(source: Table) -> str:
+    """What gives a table without a primary key one; the statement comes first and can be run as it is."""
+    table = readable(source.schema, source.name)
+    taken = {column.name for column in source.columns}
+    name = next(name for name in ("id", "row_id", "changeover_id") if name not in taken or name == "changeover_id")
+    return (
+        f"ALTER TABLE {table} ADD COLUMN {name} bigserial PRIMARY KEY; or set source_key to NOT NULL columns with a "
+        f"unique index and ALTER TABLE {table} REPLICA IDENTITY USING INDEX <that index>"
+    )
 
 
 def _configured_key(source: Table, key: Sequence[str], report: Report) -> None:

@@ -275,7 +275,7 @@ def test_a_target_without_a_primary_key() -> None:
 def test_a_source_without_a_primary_key() -> None:
     found = the_problem({}, source=replace(USERS, key=()))
     assert found.path == ("tables", 0, "from")
-    assert "ALTER TABLE public.users ADD COLUMN id bigserial PRIMARY KEY" in found.hint
+    assert "ALTER TABLE public.users ADD COLUMN row_id bigserial PRIMARY KEY" in found.hint
     assert "source_key" in found.hint
     assert "REPLICA IDENTITY USING INDEX" in found.hint
 
