@@ -29,7 +29,7 @@ class Source(Protocol):
     def snapshot(self) -> Snapshot:
         """What a new snapshot sees now."""
 
-    def locate(self, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
+    def locate(self, table: Table, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
         """The chunk of each key, by the source's own order."""
 
     def rows_by_key(

@@ -61,7 +61,7 @@ class Resyncer:
         """Share-lock the keys' chunks, so that none is claimed now; False while one of them is being read."""
         rows = self._control.chunks(transaction.control, mapped.name)
         bounds = [row.lower for row in rows if row.lower is not None]
-        numbers = set(self._source.locate(mapped.form, bounds, keys)) if bounds else {0}
+        numbers = set(self._source.locate(mapped.table, mapped.form, bounds, keys)) if bounds else {0}
         locked = self._control.share_chunks(transaction.control, mapped.name, numbers)
         return all(may_resync(Chunk(row.state, row.snapshot)) for row in locked)
 

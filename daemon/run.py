@@ -100,7 +100,7 @@ class Daemon:
         )
         partitions = {name: topic.partitions for name, topic in topics.items()}
         stream = Stream(
-            tables, partitions, self._parts.source(), self._parts.target, self._parts.control, self._parts.wait
+            tables, partitions, self._parts.source(), self._parts.target, self._parts.control, self._parts.wait_or_stop
         )
         self._tables = tables
         writer = Writer(stream, self._parts.positions, self._exchange(stream), self._parts.backoff, self._failed)

@@ -84,7 +84,8 @@ class Views:
         if cached.find is not None:
             find = cached.find
             return lambda key: chunks[find(key)]
-        numbers = self._source.locate(mapped.form, cached.bounds, [mapped.form.texts(key) for key in keys])
+        texts = [mapped.form.texts(key) for key in keys]
+        numbers = self._source.locate(mapped.table, mapped.form, cached.bounds, texts)
         located = dict(zip(keys, numbers, strict=True))
         return lambda key: chunks[located[key]]
 

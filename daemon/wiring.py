@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from confluent_kafka.admin import AdminClient
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control import ControlStore
@@ -28,7 +30,7 @@ from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start
 from daemon.status import Facts
-from mappers.errors import ChangeoverError
+from mappers.errors import ChangeoverError, TransientError
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 LOOK_S = 0.02
@@ -68,13 +70,18 @@ class Parts:
         """Between looks; ends early when the process is to stop."""
         self.stop.wait(LOOK_S)
 
+    def wait_or_stop(self) -> None:
+        """The same where only an error leads out: raises TransientError when the process is to stop."""
+        if self.stop.wait(LOOK_S):
+            raise TransientError("the process is stopping")
+
     def backoff(self, limit_s: float = RETRY_LIMIT_S) -> Backoff:
         """How this process waits before it tries again."""
 
-        def delays() -> object:
+        def delays() -> Iterator[float]:
             return delays_s(RETRY_FIRST_S, limit_s, RETRY_FACTOR, random.random)
 
-        return Backoff(delays, self.stop.wait, self.stop.is_set)  # type: ignore[arg-type]
+        return Backoff(delays, self.stop.wait, self.stop.is_set)
 
     def barrier(self, limit_s: float) -> Barrier:
         """A barrier with its own connection to the source."""
@@ -82,7 +89,7 @@ class Parts:
 
     def resyncer(self) -> Resyncer:
         """Re-reads keys; with its own connection to the source."""
-        return Resyncer(self.source(), self.target, self.control, self.wait)
+        return Resyncer(self.source(), self.target, self.control, self.wait_or_stop)
 
     def tables(self) -> dict[str, MappedTable]:
         """The mapping against both catalogues. Raises ConfigError with all problems."""
@@ -162,5 +169,5 @@ class Parts:
         return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
 
     @cached_property
-    def _admin(self):  # type: ignore[no-untyped-def]
+    def _admin(self) -> AdminClient:
         return admin_client(self.config.kafka.bootstrap_servers, self.config.kafka.settings)

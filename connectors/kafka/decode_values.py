@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Callable
 from enum import IntEnum
+from types import GenericAlias
 from typing import Any
 
 from connectors.wire import INFINITY_US, Wire, WireColumn
@@ -105,7 +106,7 @@ def fast_type(column: WireColumn) -> Any:
     """The type that msgspec decodes the usual values of a column to; unusual ones fail it and are read with care."""
     plain: Any = _FAST[column.kind]
     if column.kind is Wire.ARRAY and column.element is not None:
-        plain = list[_FAST[column.element] | None]  # type: ignore[misc]
+        plain = GenericAlias(list, _FAST[column.element] | None)
     return plain | None
 
 

@@ -159,31 +159,30 @@ class PostgresSource:
         )
         return [tuple(row) for row in self.connection().execute(query)]
 
-    def locate(self, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
-        """The chunk of each key (in text form), decided by the source's own order: one query a batch."""
-        values = sql.SQL("({})").format(
-            sql.SQL(", ").join(
-                sql.SQL("x.k{}::{}").format(sql.SQL(str(i)), sql.SQL(kind)) for i, kind in enumerate(form.types)
-            )
-        )
-        edges = sql.SQL(" + ").join(
-            sql.SQL("({} >= ({}))::int").format(
-                values,
-                sql.SQL(", ").join(
-                    sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(kind))
-                    for text, kind in zip(bound, form.types, strict=True)
-                ),
-            )
+    def locate(self, table: Table, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
+        """The chunk of each key (in text form), decided by the source's own order: one query a batch.
+
+        The keys are compared as if they stood in the table's columns, whose collation decides.
+        """
+        columns = range(len(form.types))
+        placed = [
+            sql.SQL("coalesce(s.{}, x.k{}::{})").format(sql.Identifier(name), sql.SQL(str(i)), sql.SQL(kind))
+            for i, name, kind in zip(columns, form.columns, form.types, strict=True)
+        ]
+        edges = [
+            sql.SQL("(({}) >= ({}))::int").format(sql.SQL(", ").join(placed), _literals(form, bound))
             for bound in bounds
+        ]
+        query = sql.SQL(
+            "SELECT {edges} FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n) LEFT JOIN {table} AS s ON false ORDER BY n"
+        ).format(
+            edges=sql.SQL(" + ").join(edges),
+            arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),
+            names=sql.SQL(", ").join(sql.SQL(f"k{i}") for i in columns),
+            table=_table(table),
         )
-        names = sql.SQL(", ").join(sql.SQL(f"k{i}") for i in range(len(form.types)))
-        arrays = sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in form.types)
-        query = sql.SQL("SELECT {edges} FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n) ORDER BY n").format(
-            edges=edges, arrays=arrays, names=names
-        )
-        columns = [list(column) for column in zip(*keys, strict=True)]
         with translated("source", self.url):
-            return [row[0] for row in self.connection().execute(query, columns)]
+            return [row[0] for row in self.connection().execute(query, _arrays(keys))]
 
     # -- rows ----------------------------------------------------------------------------------------------------
 
@@ -246,6 +245,11 @@ def _by_key(table: Table, form: KeyForm, columns: Sequence[tuple[str, str]]) -> 
             for column, name, kind in zip(form.columns, names, form.types, strict=True)
         ),
     )
+
+
+def _literals(form: KeyForm, bound: Bound) -> sql.Composed:
+    pairs = zip(bound, form.types, strict=True)
+    return sql.SQL(", ").join(sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(kind)) for text, kind in pairs)
 
 
 def _arrays(keys: Sequence[Sequence[str]]) -> list[list[str]]:
