@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient
-
 from connectors.chunks import ChunkRow, Position
 from connectors.control import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
@@ -59,7 +57,8 @@ class Parts:
     @cached_property
     def broker(self) -> Topics:
         """Questions about topics."""
-        return Topics(self._admin, self.config.kafka.bootstrap_servers)
+        kafka = self.config.kafka
+        return Topics(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers)
 
     def source(self) -> PostgresSource:
         """A new reader of the old database: each thread has its own."""
@@ -167,7 +166,3 @@ class Parts:
         except ChangeoverError:
             ends = {}
         return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
-
-    @cached_property
-    def _admin(self) -> AdminClient:
-        return admin_client(self.config.kafka.bootstrap_servers, self.config.kafka.settings)

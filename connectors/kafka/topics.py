@@ -114,7 +114,7 @@ class Topics:
 
     def ids(self, names: Iterable[str]) -> dict[str, str]:
         """Topic -> its id, which a topic that is deleted and created again does not keep. Missing ones are absent."""
-        wanted = list(names)
+        wanted = list(self.partition_counts(names))  # asked about a topic that is not there, librdkafka waits for it
         if not wanted:
             return {}
         futures = self._admin.describe_topics(TopicCollection(wanted), request_timeout=self._timeout_s)

@@ -174,7 +174,8 @@ class PostgresSource:
             for bound in bounds
         ]
         query = sql.SQL(
-            "SELECT {edges} FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n) LEFT JOIN {table} AS s ON false ORDER BY n"
+            "SELECT {edges} FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n)"
+            " LEFT JOIN {table} AS s ON false ORDER BY n"
         ).format(
             edges=sql.SQL(" + ").join(edges),
             arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),
