@@ -36,7 +36,9 @@ KILL_FROM, KILL_TO = 0.2, 0.6
 """The daemon is killed in the backfill when this share of the chunks is done."""
 START_BOUND_S = 60
 BACKFILL_BOUND_S = 240
-RECOVERY_BOUND_S = 90
+RECOVERY_BOUND_S = 300
+STANDSTILL_BOUND_S = 90
+"""A slow machine may take its time to catch up, but not without a single row arriving."""
 END_BOUND_S = 120
 STALLED_S = 1.0
 """Without Connect, rows are under way at least this long: else the kill did not hit."""
@@ -230,7 +232,11 @@ class Demo:
     def catch_up(self, since: float) -> None:
         """Wait until rows committed after `since` arrive and none is late."""
 
+        began = time.monotonic()
+
         def flows() -> bool:
+            if self.probe.silence(began) > STANDSTILL_BOUND_S:
+                raise DemoError(f"not one row of the probe has arrived for {STANDSTILL_BOUND_S} s")
             self.screen.progress(f"catching up: the oldest row under way is {self.probe.lag_now():.1f} s old")
             return self.probe.flows(since)
 

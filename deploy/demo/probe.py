@@ -88,6 +88,12 @@ class Probe:
             oldest = min(self._pending.values(), default=math.inf)
         return max(0.0, time.monotonic() - oldest)
 
+    def silence(self, since: float) -> float:
+        """The seconds since a row arrived last, or since then where that is later."""
+        with self._lock:
+            last = self._samples[-1].seen if self._samples else since
+        return time.monotonic() - max(last, since)
+
     def flows(self, since: float) -> bool:
         """Whether a row committed after `since` has arrived and none is on its way for long."""
         with self._lock:
