@@ -250,9 +250,12 @@ class ControlStore:
         query = query.where(chunk.c.number.in_(sorted(numbers))).order_by(chunk.c.number)
         return [_chunk(row) for row in connection.execute(query.with_for_update(read=True))]
 
-    def next_chunk(self, connection: Connection, states: Collection[ChunkState]) -> ChunkRow | None:
-        """Lock and read one chunk in one of these states that nobody else holds; None where there is none."""
+    def next_chunk(
+        self, connection: Connection, tables: Collection[str], states: Collection[ChunkState]
+    ) -> ChunkRow | None:
+        """Lock and read one chunk of these tables and states that nobody else holds; None where there is none."""
         query = select(chunk).where(chunk.c.pipeline == self.name, chunk.c.state.in_([s.value for s in states]))
+        query = query.where(chunk.c.table_name.in_(sorted(tables)))
         query = query.order_by(chunk.c.table_name, chunk.c.number).limit(1)
         found = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
         return _chunk(found) if found else None

@@ -63,7 +63,7 @@ class Worker:
         """Load every chunk that can be claimed; returns how many. Ends when all are done or the process stops."""
         loaded = 0
         with self._target.session() as session:
-            noted = self._noted_xid(session)
+            self._await_start(self._noted_xid(session))
             while not self._stopping():
                 chunk = self._claim(session)
                 if chunk is None:
@@ -71,7 +71,7 @@ class Worker:
                         break
                     self._wait()
                     continue
-                loaded += self._load(session, chunk, noted)
+                loaded += self._load(session, chunk)
         return loaded
 
     def _noted_xid(self, session: Session) -> int:
@@ -81,11 +81,20 @@ class Worker:
             raise FatalError("the pipeline has not been started", hint="run `changeover run` once")
         return row.noted_xid
 
+    def _await_start(self, noted: int) -> None:
+        """Rule 1: nothing is read before every transaction up to the noted one has ended."""
+        said = False
+        while not self._stopping() and not may_start(self._source.snapshot(), noted):
+            if not said:
+                log.info("waiting for transactions at the source that began before %d, the start", noted)
+                said = True
+            self._wait()
+
     def _claim(self, session: Session) -> ChunkRow | None:
         """Commit the claim of one chunk: the snapshot is taken after it, never before (rule 5)."""
         with session.begin() as transaction:
             release_abandoned(self._control, transaction.control)
-            chunk = self._control.next_chunk(transaction.control, [ChunkState.PENDING])
+            chunk = self._control.next_chunk(transaction.control, self._tables, [ChunkState.PENDING])
             if chunk is None:
                 return None
             state = claimed(chunk.state)
@@ -97,13 +106,13 @@ class Worker:
     def _unfinished(self, session: Session) -> bool:
         with session.begin() as transaction:
             chunks = self._control.chunks(transaction.control)
-        return any(chunk.state is not ChunkState.DONE for chunk in chunks)
+        return any(chunk.state is not ChunkState.DONE for chunk in chunks if chunk.table in self._tables)
 
-    def _load(self, session: Session, chunk: ChunkRow, noted: int) -> bool:
+    def _load(self, session: Session, chunk: ChunkRow) -> bool:
         """Read and write one chunk; False where it went to another worker, or has to be read again."""
         mapped, pushdown = self._tables[chunk.table]
         try:
-            rows = self._copy(session, chunk, mapped, pushdown, noted)
+            rows = self._copy(session, chunk, mapped, pushdown)
         except ConflictError as error:
             self._give_back(session, chunk)
             self._untangle(chunk, mapped, error)
@@ -117,12 +126,8 @@ class Worker:
         self._pace.spend(rows)
         return True
 
-    def _copy(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown, noted: int) -> int:
+    def _copy(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
         with self._source.reading([mapped.table]) as (source, snapshot):
-            if not may_start(snapshot, noted):
-                self._give_back(session, chunk)
-                self._wait()
-                raise FencedError("a transaction from before the start is still running at the source")
             with session.begin() as transaction:
                 self._record(transaction.control, chunk, snapshot)
                 fenced = [tuple(json.loads(k)) for k in self._control.fenced_keys(transaction.control, chunk.table)]

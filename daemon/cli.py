@@ -148,12 +148,20 @@ def _warn(error: ChangeoverError) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from daemon.status import status_of, table_lines
+    from daemon.progress import progress_of
+    from daemon.status import phase_of, status_of, table_lines
 
     parts = _parts(options)
+    began: tuple[float, float] | None = None
     while True:
-        status = status_of(parts.facts())
-        print(json.dumps(status) if options.output == "json" else "\n".join(table_lines(status)), flush=True)
+        facts = parts.facts()
+        status = status_of(facts)
+        lines = [json.dumps(status)] if options.output == "json" else table_lines(status)
+        if options.watch and phase_of(facts.chunks) == "backfilling":
+            now = time.monotonic()
+            began = began or (now, progress_of(facts.chunks, 0, 0).share)
+            lines.append(f"backfill: {progress_of(facts.chunks, began[1], now - began[0])}")
+        print("\n".join(lines), flush=True)
         if not options.watch:
             return
         time.sleep(1)

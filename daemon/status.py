@@ -69,21 +69,22 @@ def _behind(position: Position, facts: Facts) -> int:
 
 def table_lines(status: Mapping[str, Any]) -> list[str]:
     """The status for a terminal."""
+    balanced = "balanced" if status["ledger_balanced"] else "NOT BALANCED"
     lines = [
-        f"pipeline {status['pipeline']}: {status['phase']}, backlog {status['backlog_events']:,} events, "
-        f"ledger {'balanced' if status['ledger_balanced'] else 'NOT BALANCED'}",
-        f"{'table':40} {'chunks':>13} {'rows':>25} {'backlog':>10} {'applied':>12}",
+        f"pipeline {status['pipeline']}: {status['phase']}, backlog {status['backlog_events']:,} events, ledger {balanced}",
+        f"{'table':32} {'chunks':>11} {'done':>5} {'rows':>25} {'MB':>9} {'backlog':>9} {'applied':>12}",
     ]
     for name, table in status["tables"].items():
-        chunks = f"{table['chunks_done']}/{table['chunks_total']}"
+        done, total = table["chunks_done"], table["chunks_total"]
         rows = f"{table['rows_loaded']:,} of ~{table['rows_expected']:,}"
         lines.append(
-            f"{name:40} {chunks:>13} {rows:>25} {table['backlog_events']:>10,} {table['ledger']['applied']:>12,}"
+            f"{name:32} {f'{done}/{total}':>11} {done / total:>5.0%} {rows:>25} {table['bytes_loaded'] / 1e6:>9,.1f} "
+            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}"
         )
-    slot = status["slot"]
-    lines.append(
-        f"slot: {'active' if slot['active'] else 'NOT ACTIVE'}, {slot['retained_bytes']:,} bytes retained"
-        if slot
-        else "slot: none (run `changeover connector apply`)"
-    )
-    return lines
+    return [*lines, _slot_line(status["slot"])]
+
+
+def _slot_line(slot: Mapping[str, Any] | None) -> str:
+    if not slot:
+        return "slot: none (run `changeover connector apply`)"
+    return f"slot: {'active' if slot['active'] else 'NOT ACTIVE'}, {slot['retained_bytes']:,} bytes retained"
