@@ -70,8 +70,9 @@ def _behind(position: Position, facts: Facts) -> int:
 def table_lines(status: Mapping[str, Any]) -> list[str]:
     """The status for a terminal."""
     balanced = "balanced" if status["ledger_balanced"] else "NOT BALANCED"
+    backlog = f"backlog {status['backlog_events']:,} events"
     lines = [
-        f"pipeline {status['pipeline']}: {status['phase']}, backlog {status['backlog_events']:,} events, ledger {balanced}",
+        f"pipeline {status['pipeline']}: {status['phase']}, {backlog}, ledger {balanced}",
         f"{'table':32} {'chunks':>11} {'done':>5} {'rows':>25} {'MB':>9} {'backlog':>9} {'applied':>12}",
     ]
     for name, table in status["tables"].items():

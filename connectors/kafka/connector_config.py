@@ -112,7 +112,11 @@ def connector_config(settings: ConnectorSettings) -> dict[str, str]:
     converters = {
         f"{part}.converter{name}": value
         for part in ("key", "value")
-        for name, value in (("", "org.apache.kafka.connect.json.JsonConverter"), (".schemas.enable", schemas))
+        for name, value in (
+            ("", "org.apache.kafka.connect.json.JsonConverter"),
+            (".schemas.enable", schemas),
+            (".replace.null.with.default", "false"),  # else a NULL arrives as its column's default
+        )
     }
     poll = {"poll.interval.ms": str(settings.poll_interval_ms)}
     return {**_TUNED, **converters, **poll, **_database(settings.database_url), **settings.overrides, **owned}

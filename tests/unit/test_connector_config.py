@@ -52,6 +52,8 @@ def test_what_the_decoder_and_the_hand_over_rest_on() -> None:
         "transaction.boundary": "poll",
         "slot.drop.on.stop": "false",
         "value.converter.schemas.enable": "false",
+        "value.converter.replace.null.with.default": "false",
+        "key.converter.replace.null.with.default": "false",
         OWNER: "one",
     }
     assert {name: config[name] for name in expected} == expected
