@@ -6,7 +6,7 @@ actors decide nothing: they ask `daemon.handover`, by module, so that a test can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 
 from connectors.change import Change, Key, Row
@@ -17,7 +17,7 @@ from daemon.handover import Action, Delete, Resync, SlicePlan, Upsert
 from tests.model.target import FORGOTTEN, Target
 from tests.model.world import Budget, Reading, Source, Step, Violation
 
-LARGEST_FETCH = 4
+FETCHES = (1, 2, 4, 8)
 UNFINISHED = (ChunkState.READING, ChunkState.REREADING)
 
 
@@ -52,6 +52,8 @@ class StreamWorker:
         self.changes: Sequence[Change] = ()
         self.plan: SlicePlan | None = None
         self.reading: Reading | None = None
+        self.rows: Mapping[Key, Row] = {}
+        """What the source said where events were not enough, and the snapshot it said it in."""
         self.held_at = -1
         """The version of the control state at which nothing at all could be taken."""
 
@@ -80,8 +82,9 @@ class StreamWorker:
         if self.held_at == self.target.version:
             return
         waiting = len(self.log) - self.target.partitions[self.number].position
-        for size in range(1, min(waiting, LARGEST_FETCH) + 1):
-            steps.append(Step(self.name, "fetch", self.fetch, size))
+        for size in FETCHES:
+            if size <= waiting or size < 2 * waiting:
+                steps.append(Step(self.name, "fetch", self.fetch, min(size, waiting)))
 
     def _offer_commit(self, steps: list[Step], trouble: list[Step]) -> None:
         if self.reading is None and self._needs_source():
@@ -138,8 +141,9 @@ class StreamWorker:
         return isinstance(action, Resync)
 
     def reread(self, _: int) -> None:
-        """Read the source for the keys whose events are not enough (rules 11 and 12)."""
+        """Read the source for the keys whose events are not enough (rules 11 and 12), all in one snapshot."""
         self.reading = self.target.source.current()
+        self.rows = self.target.source.read(self.reading)
 
     def commit(self, _: int) -> None:
         """Rows, fences and the position in one transaction."""
@@ -166,11 +170,18 @@ class StreamWorker:
     def _write(self, key: Key, action: Action) -> None:
         if self._lacks_row(key, action):
             assert self.reading is not None
-            self.target.resync(key, self.reading)
+            self.target.resync(key, self.rows.get(key), self.reading.snapshot)
         elif isinstance(action, Delete):
             self.target.write(key, None)
         elif isinstance(action, Upsert):
-            self.target.write(key, self._completed(key, action))
+            row = self._completed(key, action)
+            self._check_not_back(key, row)
+            self.target.write(key, row)
+
+    def _check_not_back(self, key: Key, row: Row) -> None:
+        there = self.target.rows.get(key)
+        if there is not None and int(str(row[0])) < int(str(there[0])):
+            raise Violation(f"key {key} goes back from {there} to {row}")
 
     def _completed(self, key: Key, action: Upsert) -> Row:
         if not action.missing:
@@ -335,6 +346,7 @@ class Resyncer:
         self.phase = Phase.IDLE
         self.key: Key = ()
         self.reading: Reading | None = None
+        self.row: Row | None = None
 
     def offer(self, steps: list[Step], trouble: list[Step]) -> None:
         """The next step of the resync that is under way, or the begin of one."""
@@ -362,14 +374,15 @@ class Resyncer:
         self.phase = Phase.LOCKED
 
     def read(self, _: int) -> None:
-        """Take the source's snapshot."""
+        """Read the row at the source, in a snapshot."""
         self.reading = self.target.source.current()
+        self.row = self.target.source.read(self.reading).get(self.key)
         self.phase = Phase.READ
 
     def commit(self, _: int) -> None:
         """Row and fence in one transaction."""
         assert self.reading is not None
-        self.target.resync(self.key, self.reading)
+        self.target.resync(self.key, self.row, self.reading.snapshot)
         self.target.resyncing = None
         for partition in self.target.partitions:
             if partition.owner == self.name:

@@ -9,7 +9,7 @@ from connectors.chunks import ChunkState
 from connectors.snapshot import Snapshot
 from daemon import handover
 from daemon.handover import Chunk, SlicePlan, View
-from tests.model.world import DID_NOT_TRAVEL, Connector, Reading, Source, Violation
+from tests.model.world import DID_NOT_TRAVEL, Connector, Source, Violation
 
 FORGOTTEN = Snapshot(0, 0)
 """Sees nothing: stands for a snapshot that a barrier has passed (rule 14)."""
@@ -104,10 +104,11 @@ class Target:
     def view(self, source: Snapshot) -> View:
         """What the stream reads after it has locked its position (rule 6)."""
         chunks = [cell.record() for cell in self.chunks]
+        fences_end = max((fence.xmax for fence in self.fences.values()), default=0)
         return View(
             chunk_of=lambda key: chunks[self.chunk_number(key)],
             fences=dict(self.fences),
-            settled_from=handover.settled_from(chunks, len(self.fences)),
+            settled_from=handover.settled_from(chunks, len(self.fences), fences_end),
             reference=source.xmax,
         )
 
@@ -120,11 +121,11 @@ class Target:
         else:
             self.rows[key] = row
 
-    def resync(self, key: Key, reading: Reading) -> None:
+    def resync(self, key: Key, row: Row | None, snapshot: Snapshot) -> None:
         """Rule 8: write the source's row as of a snapshot, and fence the key with it."""
-        self.write(key, self.source.read(reading).get(key))
+        self.write(key, row)
         if self.discipline.resync_sets_fence:
-            self.fences[key] = reading.snapshot
+            self.fences[key] = snapshot
         self.version += 1
 
     def truncate(self) -> None:

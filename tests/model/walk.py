@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from connectors.snapshot import XID_SPAN
 from tests.model.actors import ChunkWorker, Operator, Resyncer, StreamWorker
@@ -18,6 +18,7 @@ from tests.model.world import (
     Operation,
     Put,
     Remove,
+    Rewrite,
     Source,
     Step,
     Transaction,
@@ -26,9 +27,10 @@ from tests.model.world import (
 )
 
 MOST_STEPS = 3000
-BIASES = (0.03, 0.2, 1.0, 1.0, 1.0, 4.0)
+BIASES = (0.01, 0.1, 1.0, 1.0, 1.0, 4.0)
 GAPS = (0, 0, 0, 1, 2, 1 << 28)
 SOUND = Discipline()
+EVERY_TROUBLE = Budget(restarts=3, strays=4, expiries=2, crashes=2, resyncs=2, rereads=2, forgets=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,17 @@ class Outcome:
 class Schedule:
     """A world of random size, and a random order of what happens in it."""
 
-    def __init__(self, seed: int, discipline: Discipline) -> None:
+    def __init__(self, seed: int, discipline: Discipline, most: Budget) -> None:
         self.random = random.Random(seed)
-        keys = self.random.choice((1, 2, 3, 4))
+        keys = self.random.choice((1, 2, 2, 3, 4))
         partitions = self.random.choice((1, 2)) if keys > 1 else 1
-        self.budget = self._budget()
-        self.source = self._source(keys, truncates=partitions == 1 and self.random.random() < 0.3)
-        self.connector = Connector(self.source, partitions, self.budget)
+        self.budget = self._budget(most)
+        self.early_trouble = self.random.random() < 0.2
+        self.source = self._source(keys, may_truncate=partitions == 1)
+        self.connector = Connector(self.source, partitions, self.budget, self.random)
         chunks = [ChunkCell() for _ in range(self.random.choice((1, 2)) if keys > 1 else 1)]
         self.target = Target(self.source, self.connector, keys, discipline, chunks)
-        self.biases: dict[str, float] = {}
+        self.biases: dict[tuple[str, str], float] = {}
         self.taken: list[Step] = []
         self._people()
 
@@ -72,22 +75,29 @@ class Schedule:
         self.resyncer = Resyncer(self.target, self.budget)
         self.operator = Operator(self.target, self.readers, self.budget)
 
-    def _budget(self) -> Budget:
-        roll = self.random.randrange
-        return Budget(
-            restarts=roll(3), strays=roll(3), expiries=roll(3), crashes=roll(3), resyncs=roll(3), rereads=roll(2),
-            forgets=roll(2),
-        )  # fmt: skip
+    def _budget(self, most: Budget) -> Budget:
+        if self.random.random() < 0.1:
+            return Budget()
+        return Budget(*(self.random.randint(0, count) for count in astuple(most)))
 
-    def _source(self, keys: int, *, truncates: bool) -> Source:
-        count = self.random.randint(2, 6)
+    def _source(self, keys: int, *, may_truncate: bool) -> Source:
+        count = self.random.randint(2, 7)
+        filled = self.random.random() < 0.5
         script = [self._transaction(keys) for _ in range(count)]
-        if truncates:
-            script[self.random.randrange(count)] = (Truncate(),)
-        wraps = self.random.random() < 0.5
+        if self.random.random() < 0.3:
+            script[-1] = (Truncate() if may_truncate and self.random.random() < 0.6 else Rewrite(),)
+        if filled:
+            script.append(tuple(Put(key, frozenset()) for key in range(keys)))
+        source = Source(script, self._first_xid(), [*self.random.choices(GAPS, k=count), 0])
+        if filled:
+            for step in (source.begin, source.commit, source.show):
+                step(count)
+        return source
+
+    def _first_xid(self) -> int:
         era = XID_SPAN * self.random.randint(1, 3)
-        first = era - self.random.randint(1, 6) if wraps else era + self.random.randrange(3, XID_SPAN)
-        return Source(script, first, self.random.choices(GAPS, k=count))
+        wraps = self.random.random() < 0.5
+        return era - self.random.randint(1, 6) if wraps else era + self.random.randrange(3, XID_SPAN)
 
     def _transaction(self, keys: int) -> Transaction:
         return tuple(self._operation(keys) for _ in range(self.random.choice((1, 1, 1, 2, 3))))
@@ -119,15 +129,16 @@ class Schedule:
         self._offer(steps, trouble)
         if not steps:
             self.target.check_complete()
-            if not trouble or self.random.random() < 0.3:
+            if not trouble or self.random.random() < 0.1:
                 return None
         steps += trouble
-        return self.random.choices(steps, [self._bias(step.name) for step in steps])[0]
+        return self.random.choices(steps, [self._bias(step) for step in steps])[0]
 
     def _offer(self, steps: list[Step], trouble: list[Step]) -> None:
         self.source.offer(steps)
-        self.connector.offer(steps, trouble)
-        if self.target.noted_xid is None:
+        noted = self.target.noted_xid is not None
+        self.connector.offer(steps, trouble if noted or self.early_trouble else [])
+        if not noted:
             steps.append(Step("operator", "note offsets, then an xid", self.target.note, 0))
             return
         for stream in self.streams:
@@ -137,24 +148,25 @@ class Schedule:
         self.resyncer.offer(steps, trouble)
         self.operator.offer(steps, trouble)
 
-    def _bias(self, name: str) -> float:
+    def _bias(self, step: Step) -> float:
         """Some kinds of step are rare and some frequent, in each schedule others: that makes schedules extreme."""
-        bias = self.biases.get(name)
+        kind = (step.actor, step.name)
+        bias = self.biases.get(kind)
         if bias is None:
-            bias = self.biases[name] = self.random.choice(BIASES)
+            bias = self.biases[kind] = self.random.choice(BIASES)
         return bias
 
 
-def walk(seed: int, discipline: Discipline = SOUND) -> Outcome:
-    """Run the schedule of a seed."""
-    schedule = Schedule(seed, discipline)
+def walk(seed: int, discipline: Discipline = SOUND, most: Budget = EVERY_TROUBLE) -> Outcome:
+    """Run the schedule of a seed, with at most so much trouble."""
+    schedule = Schedule(seed, discipline, most)
     failure = schedule.run()
     return Outcome(seed, failure, tuple(schedule.taken))
 
 
-def first_failure(seeds: Iterable[int], discipline: Discipline = SOUND) -> Outcome | None:
+def first_failure(seeds: Iterable[int], discipline: Discipline = SOUND, most: Budget = EVERY_TROUBLE) -> Outcome | None:
     """The first of these schedules that breaks an invariant."""
-    outcomes = (walk(seed, discipline) for seed in seeds)
+    outcomes = (walk(seed, discipline, most) for seed in seeds)
     return next((outcome for outcome in outcomes if outcome.failure is not None), None)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import NamedTuple
 
 from connectors.change import Change, Key, Row
@@ -19,6 +20,8 @@ WIDE_COLUMNS = frozenset({1, 2})
 DID_NOT_TRAVEL = "did not travel"
 UNKNOWN_COMMIT = -1
 XID_MASK = 0xFFFF_FFFF
+EVERY_KEY = -1
+"""As a mask of locked keys."""
 
 
 class Violation(Exception):
@@ -37,7 +40,7 @@ class Step(NamedTuple):
         return f"{self.actor}: {self.name} {self.argument}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Budget:
     """How much trouble a schedule may still make."""
 
@@ -78,13 +81,19 @@ class Truncate:
     """Empty the table."""
 
 
-Operation = Put | Remove | Move | Truncate
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """An ALTER that rewrites the table: no row changes and nothing is sent, but older snapshots find it empty."""
+
+
+Operation = Put | Remove | Move | Truncate | Rewrite
+REWRITE = "rewrite"
 Transaction = tuple[Operation, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One row event in the source's log. `row` is whole, whatever travels."""
+    """One event in the source's log. `row` is whole, whatever travels."""
 
     transaction: int
     xid: int
@@ -111,7 +120,7 @@ class Source:
         self.script = script
         self.gaps = gaps
         self.touched = [_touched(transaction) for transaction in script]
-        self.truncates = [any(isinstance(op, Truncate) for op in transaction) for transaction in script]
+        self.exclusive = [touched == EVERY_KEY for touched in self.touched]
         self.next_xid = first_xid
         self.last_ended = first_xid - 1
         self.unbegun = list(range(len(script)))
@@ -135,7 +144,7 @@ class Source:
             locked |= self.touched[number]
             steps.append(Step("source", "show", self.show, number))
         for number in self.begun:
-            waits = self.touched[number] & locked or (self.truncates[number] and self.readers)
+            waits = self.touched[number] & locked or (self.exclusive[number] and self.readers)
             if not waits:
                 steps.append(Step("source", "commit", self.commit, number))
 
@@ -194,16 +203,16 @@ class Source:
         return self._current
 
     def may_lock(self) -> bool:
-        """Whether a reader gets the table's lock now: a truncate holds it until it is visible."""
-        return not any(self.truncates[number] for number in self.committing)
+        """Whether a reader gets the table's lock now: a truncate or rewrite holds it until it is visible."""
+        return not any(self.exclusive[number] for number in self.committing)
 
     def read(self, reading: Reading) -> dict[Key, Row]:
-        """The rows of a snapshot. One that is older than a truncate that has ended finds the table empty."""
+        """The rows of a snapshot. One older than a truncate or rewrite that has ended finds the table empty."""
         rows: dict[Key, Row] = {}
         for event in self.log:
             if reading.visible >> event.transaction & 1:
                 _replay(rows, event)
-            elif event.op == "t" and self.visible >> event.transaction & 1:
+            elif event.op in ("t", REWRITE) and self.visible >> event.transaction & 1:
                 rows.clear()
         return rows
 
@@ -218,14 +227,14 @@ class Source:
             _replay(rows, event)
         return rows
 
-    def _effects(
-        self, operation: Operation, rows: dict[Key, Row]
-    ) -> list[tuple[str, Key, Row | None, frozenset[int]]]:
+    def _effects(self, operation: Operation, rows: dict[Key, Row]) -> list[tuple[str, Key, Row | None, frozenset[int]]]:
         self.values += 1
         value, none = self.values, frozenset[int]()
         match operation:
             case Truncate():
                 return [("t", (), None, none)]
+            case Rewrite():
+                return [(REWRITE, (), None, none)]
             case Remove(key):
                 return [("d", (key,), None, none)] if (key,) in rows else []
             case Put(key, wide):
@@ -245,12 +254,13 @@ class Source:
 class Connector:
     """Follows the log into Kafka's partitions. The first transaction after a start does not know the commit before."""
 
-    def __init__(self, source: Source, partitions: int, budget: Budget) -> None:
+    def __init__(self, source: Source, partitions: int, budget: Budget, choose: Random) -> None:
         self.source = source
         self.budget = budget
+        self.random = choose
+        self.tombstones = choose.random() < 0.5
         self.partitions: list[list[Change]] = [[] for _ in range(partitions)]
-        self.emitted = 0
-        self.committed = 0
+        self.emitted = self.committed = len(source.log)
         self.first_transaction: int | None = None
 
     def offer(self, steps: list[Step], trouble: list[Step]) -> None:
@@ -261,9 +271,10 @@ class Connector:
             trouble.append(Step("connector", "commit offset", self.commit_offset, self.emitted))
             if self.budget.restarts:
                 trouble.append(Step("connector", "restart", self.restart, self.committed))
-        if self.budget.strays:
-            trouble.extend(Step("zombie connector", "repeat", self.repeat, place) for place in range(self.emitted))
-            trouble.extend(Step("fresh zombie", "repeat", self.repeat_fresh, place) for place in range(self.emitted))
+        if self.budget.strays and self.emitted:
+            place = self.random.randrange(self.emitted)
+            trouble.append(Step("zombie connector", "repeat", self.repeat, place))
+            trouble.append(Step("fresh zombie", "repeat", self.repeat_fresh, place))
 
     def emit(self, place: int) -> None:
         """Send the next event of the log."""
@@ -298,6 +309,8 @@ class Connector:
         return int(str(key[0])) % len(self.partitions) if key else 0
 
     def _send(self, event: Logged, *, knows_commit: bool) -> None:
+        if event.op == REWRITE:
+            return
         log = self.partitions[self.partition_of(event.key)]
         row = event.row
         if row is not None and event.missing:
@@ -305,7 +318,7 @@ class Connector:
         sequence = (event.last_commit if knows_commit else UNKNOWN_COMMIT, event.lsn)
         xid = event.xid & XID_MASK
         log.append(Change(event.op, event.key, row, event.missing, xid, sequence, len(log), 0))
-        if event.op == "d":
+        if event.op == "d" and self.tombstones:
             log.append(Change("", (), None, frozenset(), None, None, len(log), 0))
 
 
@@ -313,8 +326,8 @@ def _touched(transaction: Transaction) -> int:
     """A mask of the keys that a transaction locks."""
     mask = 0
     for operation in transaction:
-        if isinstance(operation, Truncate):
-            return -1
+        if isinstance(operation, Truncate | Rewrite):
+            return EVERY_KEY
         mask |= 1 << operation.key
         if isinstance(operation, Move):
             mask |= 1 << operation.new
@@ -324,6 +337,8 @@ def _touched(transaction: Transaction) -> int:
 def _replay(rows: dict[Key, Row], event: Logged) -> None:
     if event.op == "t":
         rows.clear()
+    elif event.op == REWRITE:
+        return
     elif event.row is None:
         rows.pop(event.key, None)
     else:
