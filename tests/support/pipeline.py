@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,24 @@ import yaml
 from tests.support.databases import Databases, open_url
 from tests.support.oracle import Question, assert_equal
 from tests.support.polling import Found, until
-from tests.support.processes import Daemon
+from tests.support.processes import Child, Daemon, Launch, leashed
 from tests.support.stack import ROOT
 
 CLI = (sys.executable, "-m", "daemon.cli")
-COMMAND_BOUND_S = 120.0
+COMMAND_BOUND_S = 180.0
 OUTCOMES = ("applied", "superseded", "already_loaded", "filtered", "control", "held", "dead_lettered")
 
 
 class ProductFailed(AssertionError):
     """The product did not do what it was told; the text has its own words."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said on stdout and stderr."""
+
+    code: int
+    said: str
 
 
 @dataclass(frozen=True)
@@ -76,16 +85,21 @@ class Settings:
 
 
 class Pipeline:
-    """One pipeline with its configuration in a directory. `program` replaces the command line's first words."""
+    """One pipeline with its configuration in a directory.
+
+    program, launch: the command line's first words, and what starts it; by default, processes as a person starts them.
+    """
 
     def __init__(self, databases: Databases, directory: Path, settings: Settings) -> None:
         self.databases = databases
         self.directory = directory
         self.settings = settings
         self.program: Sequence[str] = CLI
+        self.launch: Launch = leashed
         self.extra_env: dict[str, str] = {}
         self.config = directory / "changeover.yaml"
         self.log = directory / "daemon.log"
+        self._calls = count(1)
         self.config.write_text(yaml.safe_dump(self._document(), sort_keys=False))
 
     def _document(self) -> dict[str, Any]:
@@ -107,43 +121,50 @@ class Pipeline:
 
     # -- the command line ------------------------------------------------------------------------------------------
 
-    def call(self, *arguments: str, timeout_s: float = COMMAND_BOUND_S) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end, whatever its exit code."""
-        return subprocess.run(
-            self._argv(*arguments),
-            env=self._env({}),
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
+    def call(self, *arguments: str, timeout_s: float = COMMAND_BOUND_S, daemon: Daemon | None = None) -> Done:
+        """Run a command to its end, whatever its exit code. The end of `daemon` meanwhile is an error."""
+        out = self.directory / f"command-{next(self._calls)}.log"
+        child = self.launch(self._argv(*arguments), out, self._env({}))
+        try:
+            self.until(daemon, lambda: child.poll() is not None, timeout_s, f"the end of {' '.join(arguments)}")
+        finally:
+            _end(child)
+        return Done(child.wait(0), out.read_text(errors="replace"))
 
-    def command(self, *arguments: str, timeout_s: float = COMMAND_BOUND_S) -> str:
-        """Run a command that must succeed; returns what it printed."""
-        done = self.call(*arguments, timeout_s=timeout_s)
-        if done.returncode != 0:
-            said = (done.stderr or done.stdout).strip()[-3000:]
-            raise ProductFailed(f"changeover {' '.join(arguments)} ended with {done.returncode}: {said}")
-        return done.stdout
+    def command(self, *arguments: str, timeout_s: float = COMMAND_BOUND_S, daemon: Daemon | None = None) -> str:
+        """Run a command that must succeed; returns what it said."""
+        done = self.call(*arguments, timeout_s=timeout_s, daemon=daemon)
+        if done.code != 0:
+            raise ProductFailed(f"changeover {' '.join(arguments)} ended with {done.code}: {done.said[-3000:]}")
+        return done.said
 
     def status(self) -> Status:
         """What the product says about itself."""
-        return Status(json.loads(self.command("status", "--output", "json")))
+        lines = self.command("status", "--output", "json").splitlines()
+        return Status(json.loads(next(line for line in lines if line.startswith('{"version"'))))
 
     def _argv(self, *arguments: str) -> list[str]:
         return [*self.program, "--config", str(self.config), *arguments]
 
     def _env(self, changed: Mapping[str, str]) -> dict[str, str]:
         urls = {"SOURCE_URL": self.databases.source_url, "TARGET_URL": self.databases.target_url}
-        return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **urls, **self.extra_env, **changed}
+        base = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**base, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **urls, **self.extra_env, **changed}
 
     # -- the daemon ------------------------------------------------------------------------------------------------
 
-    def start(self, *arguments: str, target_url: str | None = None) -> Daemon:
-        """Start `changeover run` (or the command in `arguments`); end it with `Daemon.end`. See also `run`."""
-        changed = {"TARGET_URL": target_url} if target_url else {}
-        return Daemon(self._argv(*(arguments or ("run",))), self.log, self._env(changed))
+    def start(self, *arguments: str, beside: Daemon | None = None, target_url: str | None = None) -> Daemon:
+        """Start `changeover run` (or the command in `arguments`), in a group of its own or in that of `beside`.
+
+        See `run`, which ends it too.
+        """
+        begin = self.log.stat().st_size if self.log.exists() else 0
+        env = self._env({"TARGET_URL": target_url} if target_url else {})
+        group = beside.pid if beside else 0
+        child = self.launch(self._argv(*(arguments or ("run",))), self.log, env, group)
+        if beside is not None:
+            beside.beside.append(child)
+        return Daemon(child, self.log, begin)
 
     @contextmanager
     def run(self, *arguments: str, target_url: str | None = None) -> Iterator[Daemon]:
@@ -151,28 +172,27 @@ class Pipeline:
         daemon = self.start(*arguments, target_url=target_url)
         try:
             yield daemon
-            if not daemon.running and not daemon.killed:
-                raise ProductFailed(f"the daemon ended with {daemon.exit_code}:\n{daemon.output()}")
+            _check(daemon)
         finally:
             daemon.end()
 
-    def until(self, daemon: Daemon, look: Callable[[], Found], timeout_s: float, what: str) -> Found:
+    def until(self, daemon: Daemon | None, look: Callable[[], Found], timeout_s: float, what: str) -> Found:
         """Wait for a condition while the daemon runs; its end is an error."""
 
         def looked() -> Found:
-            if not daemon.running and not daemon.killed:
-                raise ProductFailed(f"the daemon ended with {daemon.exit_code}:\n{daemon.output()}")
+            _check(daemon)
             return look()
 
-        return until(looked, timeout_s, lambda: f"{what}; the daemon says:\n{daemon.output(15)}")
+        def said() -> str:
+            return what + (f"; the daemon says:\n{daemon.output(15)}" if daemon else "")
 
-    def wait_lag_zero(self, daemon: Daemon | None = None, timeout_s: float = 90) -> float:
+        return until(looked, timeout_s, said)
+
+    def wait_lag_zero(self, daemon: Daemon | None = None, timeout_s: float = 180) -> float:
         """The barrier: everything committed before this call is applied and all chunks are done. Returns seconds."""
         began = time.monotonic()
-        done = self.call("wait", "--for", "lag-zero", "--timeout", str(timeout_s), timeout_s=timeout_s + 60)
-        if done.returncode != 0:
-            said = f"wait ended with {done.returncode}: {done.stderr.strip()[-2000:]}"
-            raise ProductFailed(said + (f"\nthe daemon says:\n{daemon.output()}" if daemon else ""))
+        wait = ("wait", "--for", "lag-zero", "--timeout", str(timeout_s))
+        self.command(*wait, timeout_s=timeout_s + 60, daemon=daemon)
         return time.monotonic() - began
 
     # -- the control schema ----------------------------------------------------------------------------------------
@@ -195,12 +215,26 @@ class Pipeline:
 
     def verify(self, questions: Sequence[Question], daemon: Daemon | None = None, context: str = "") -> int:
         """The whole check, with the source at rest: caught up, equal, ledger balanced. Returns rows compared."""
-        self.wait_lag_zero(daemon)
+        try:
+            self.wait_lag_zero(daemon)
+        except AssertionError as error:
+            raise ProductFailed(f"{error}\n{context}") from error
         rows = assert_equal(self.databases.source_url, self.databases.target_url, questions, context)
         status = self.status()
         assert status.balanced, f"the ledger does not balance: {status.raw}\n{context}"
         assert status.chunks_left == 0, f"chunks are left: {status.raw}\n{context}"
         return rows
+
+
+def _check(daemon: Daemon | None) -> None:
+    if daemon is not None and not daemon.running and not daemon.killed:
+        raise ProductFailed(f"the daemon ended with {daemon.exit_code}:\n{daemon.output()}")
+
+
+def _end(child: Child) -> None:
+    if child.poll() is None:
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait(20)
 
 
 def unchanged(before: Mapping[tuple[str, int], ChunkFact], after: Mapping[tuple[str, int], ChunkFact]) -> None:

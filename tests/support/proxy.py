@@ -55,7 +55,9 @@ class Point:
 class Proxy:
     """Listens on a port of its own from `__enter__` on; its event loop runs in a thread."""
 
-    def __init__(self, target_url: str) -> None:
+    def __init__(self, target_url: str, name: Callable[[str], str] = str) -> None:
+        """name: from a statement's normalised text to what kind of statement it is to count as."""
+        self.name = name
         self._target = urlsplit(target_url)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -230,6 +232,7 @@ class _Link:
         assert self._to_server is not None
         text = group.statement
         if text is not None:
+            text = self._proxy.name(text)
             kind = Kind(self._role, f"COMMIT after {self._last}" if text == "COMMIT" else text)
             self._last = text
             when = self._proxy.reaches(kind)

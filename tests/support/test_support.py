@@ -12,7 +12,7 @@ from tests.support import wire, workload
 from tests.support.databases import Databases, open_url
 from tests.support.oracle import ContentDiffers, Question, assert_equal, compare
 from tests.support.polling import NotReached, until
-from tests.support.processes import Daemon
+from tests.support.processes import Daemon, leashed
 from tests.support.proxy import Kind, Point, Proxy
 
 CLIENT = """
@@ -57,7 +57,8 @@ class Client:
         made: list[Daemon] = []
 
         def start() -> int:
-            made.append(Daemon([sys.executable, "-c", CLIENT, self.proxy.url], self.log, {}))
+            begin = self.log.stat().st_size if self.log.exists() else 0
+            made.append(Daemon(leashed([sys.executable, "-c", CLIENT, self.proxy.url], self.log, {}), self.log, begin))
             return made[0].pid
 
         self.proxy.watch(start, point)

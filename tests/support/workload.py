@@ -99,7 +99,7 @@ TABLES: list[dict[str, Any]] = [
     {
         "from": "public.seats",
         "to": "app.seats",
-        "key": {"zone": "cast(zone as text)", "number": "cast(number as integer)"},
+        "key": {"zone": "zone", "number": "number"},
         "columns": {"label": "label", "holder": "coalesce(holder, 'nobody')"},
     },
 ]
