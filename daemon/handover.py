@@ -118,16 +118,18 @@ def fold(old: Action | None, change: Change, *, old_copy: bool) -> Action:
     """The action for a key whose action so far was `old`, after one more event of that key.
 
     A value that did not travel is carried forward from an earlier event of the slice; where there is none it stays as
-    the target has it, except where the target cannot have it: after a create, a delete or a resync (rule 11). An event
-    below its partition's high water is an old copy: the key is read again instead (rule 12).
+    the target has it, except where the target cannot have it: after a create or a delete (rule 11). An event below its
+    partition's high water is an old copy: the key is read again instead (rule 12).
     """
+    if isinstance(old, Resync):
+        return old  # read after every event of the slice became visible at the source: nothing in the slice is newer
     if old_copy:
         return Resync("old copy")
     if change.op == "d" or change.row is None:
         return DELETE
     if not change.missing:
         return Upsert(change.row)
-    if change.op in "cr" or isinstance(old, Delete | Resync):
+    if change.op in "cr" or isinstance(old, Delete):
         return Resync("value did not travel")
     if old is None:
         return Upsert(change.row, change.missing)

@@ -58,7 +58,12 @@ class Resyncer:
             self._wait()
 
     def _quiet(self, transaction: TargetTransaction, mapped: MappedTable, keys: Sequence[Texts]) -> bool:
-        """Share-lock the keys' chunks, so that none is claimed now; False while one of them is being read."""
+        """Lock the table's positions, then share-lock the keys' chunks; False while one of those is being read.
+
+        Positions before chunks, everywhere: a truncate takes them in the same order.
+        """
+        self._control.lock_table(transaction.control, mapped.name)
+        self._control.versions(transaction.control)
         rows = self._control.chunks(transaction.control, mapped.name)
         bounds = [row.lower for row in rows if row.lower is not None]
         numbers = set(self._source.locate(mapped.table, mapped.form, bounds, keys)) if bounds else {0}
@@ -68,8 +73,6 @@ class Resyncer:
     def _write(
         self, transaction: TargetTransaction, mapped: MappedTable, keys: Sequence[Texts], *, exchange: bool
     ) -> Snapshot:
-        self._control.lock_table(transaction.control, mapped.name)
-        self._control.versions(transaction.control)
         circle = dict.fromkeys(tuple(key) for key in keys)
         for _ in range(ROUNDS_MAX):
             wanted = list(circle)

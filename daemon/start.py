@@ -18,8 +18,8 @@ from daemon.prepare import Topic, fingerprint_problems
 from mappers.errors import ConfigError, FatalError, Problem
 
 log = logging.getLogger(__name__)
-START_WATER = (-1, 0)
-"""The high water of a partition in which nothing was seen yet."""
+START_WATER = (0, 0)
+"""The high water of a partition in which nothing was seen yet: an event whose last commit is unknown is below it."""
 
 
 class Start:

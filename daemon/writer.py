@@ -44,15 +44,17 @@ class Writer:
     def write(self, batch: Batch) -> Applied | None:
         """Apply the batch; None when the process is to stop before that could be done."""
         backoff = self._backoff()
-        conflicts = 0
+        conflicts, conflict = 0, None
         while batch.slices:
             try:
+                if conflict is not None:
+                    self._exchange(batch, conflict)
+                    conflict = None
                 return self._stream.apply(batch)
             except ConflictError as error:
-                conflicts += 1
+                conflicts, conflict = conflicts + 1, error
                 if conflicts > CONFLICTS_MAX:
                     raise FatalError(error.what, where=error.where, hint=CONFLICT_HINT) from error
-                self._exchange(batch, error)
             except TransientError as error:
                 self._failed(error)
                 if not backoff.wait():

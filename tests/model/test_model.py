@@ -71,7 +71,6 @@ def test_a_schedule_is_made_by_its_seed_alone() -> None:
     assert len(once.steps) > 1
 
 
-@pytest.mark.xfail(strict=True, reason="found by the model: fold() lets a zombie's older event replace a resync")
 def test_a_resync_is_not_replaced_within_its_slice() -> None:
     """A restarted connector sends both events with an unknown commit; its zombie repeats the first with a known one."""
     first = Change("c", (1,), ("old",), frozenset(), 10, (-1, 12), 0, 0)
