@@ -244,11 +244,17 @@ class ControlStore:
             query = query.where(chunk.c.table_name == table)
         return [_chunk(row) for row in connection.execute(query.order_by(chunk.c.table_name, chunk.c.number))]
 
-    def share_chunks(self, connection: Connection, table: str, numbers: Collection[int]) -> list[ChunkRow]:
-        """Share-lock these chunks' rows, so that none is claimed before the transaction ends, and read them."""
+    def share_chunks(
+        self, connection: Connection, table: str, numbers: Collection[int] | None = None
+    ) -> list[ChunkRow]:
+        """Share-lock these chunks' rows, or all of the table, and read them.
+
+        Until the transaction ends none of them is claimed, and none that is being read becomes done.
+        """
         query = select(chunk).where(chunk.c.pipeline == self.name, chunk.c.table_name == table)
-        query = query.where(chunk.c.number.in_(sorted(numbers))).order_by(chunk.c.number)
-        return [_chunk(row) for row in connection.execute(query.with_for_update(read=True))]
+        if numbers is not None:
+            query = query.where(chunk.c.number.in_(sorted(numbers)))
+        return [_chunk(row) for row in connection.execute(query.order_by(chunk.c.number).with_for_update(read=True))]
 
     def next_chunk(
         self, connection: Connection, tables: Collection[str], states: Collection[ChunkState]

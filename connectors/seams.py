@@ -23,8 +23,24 @@ StagedText = tuple[int, bool, Sequence[str | None]]
 """(ordinal, gone, values) of a row in the source's text form."""
 
 
+class Reading(Protocol):
+    """One snapshot of the source, open."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What it sees."""
+
+    def rows(
+        self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]
+    ) -> dict[TextRow, TextRow]:
+        """Rows by key at this snapshot; a key without a row is absent."""
+
+
 class Source(Protocol):
     """The old database, as the stream and resync see it."""
+
+    def reading(self, table: Table) -> AbstractContextManager[Reading]:
+        """A new snapshot, held open for the block."""
 
     def snapshot(self) -> Snapshot:
         """What a new snapshot sees now."""
@@ -54,6 +70,9 @@ class TargetTransaction(Protocol):
 
     def conflicting(self, mapped: MappedTable, rows: Sequence[StagedText]) -> set[TextRow]:
         """Source keys of target rows that hold a unique value which one of these rows needs."""
+
+    def evict(self, mapped: MappedTable, holders: Sequence[StagedText]) -> None:
+        """Remove the target rows of these source rows, which hold unique values that staged rows need."""
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""

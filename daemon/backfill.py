@@ -17,18 +17,16 @@ from connectors.chunks import ChunkRow, ChunkState
 from connectors.control import ControlStore
 from connectors.postgresql.chunk_copy import Pushdown, copy_text, load
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget, Session
+from connectors.postgresql.target import PostgresTarget, Session, TargetTransaction
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.claims import release_abandoned
 from daemon.handover import claimed, expired, may_start
 from daemon.pace import Pace
-from daemon.resync import Resyncer
+from daemon.resync import make_room
 from mappers.errors import ConflictError, FatalError, FencedError, TransientError
 
 log = logging.getLogger(__name__)
-CONFLICTS_MAX = 20
-"""How often one chunk may meet rows that hold its unique values before the conflict is called the data's own."""
 
 
 class Worker:
@@ -44,7 +42,6 @@ class Worker:
         source: PostgresSource,
         target: PostgresTarget,
         control: ControlStore,
-        resyncer: Resyncer,
         pace: Pace,
         wait: Callable[[], None],
         stopping: Callable[[], bool],
@@ -53,11 +50,9 @@ class Worker:
         self._source = source
         self._target = target
         self._control = control
-        self._resyncer = resyncer
         self._pace = pace
         self._wait = wait
         self._stopping = stopping
-        self._conflicts = 0
 
     def run(self) -> int:
         """Load every chunk that can be claimed; returns how many. Ends when all are done or the process stops."""
@@ -113,41 +108,65 @@ class Worker:
         mapped, pushdown = self._tables[chunk.table]
         try:
             rows = self._copy(session, chunk, mapped, pushdown)
-        except ConflictError as error:
-            self._give_back(session, chunk)
-            self._untangle(chunk, mapped, error)
-            return False
+        except ConflictError:
+            rows = self._exchange(session, chunk, mapped)
         except FencedError:
             return False
         except TransientError:
             self._give_back(session, chunk)
             raise
-        self._conflicts = 0
         self._pace.spend(rows)
         return True
 
     def _copy(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
-        with self._source.reading([mapped.table]) as (source, snapshot):
+        with self._source.reading(mapped.table) as reading:
             with session.begin() as transaction:
-                self._record(transaction.control, chunk, snapshot)
-                fenced = [tuple(json.loads(k)) for k in self._control.fenced_keys(transaction.control, chunk.table)]
+                self._record(transaction.control, chunk, reading.snapshot)
+                fenced = self._fenced(transaction, chunk)
             with session.begin() as transaction:
                 sizes: list[int] = []
-                rows = load(source, transaction, mapped, chunk, fenced, pushdown, sizes.append)
-                mine = replace(chunk, snapshot=snapshot)
-                done = self._control.set_chunk(
-                    transaction.control,
-                    mine,
-                    ChunkState.DONE,
-                    attempt=chunk.attempt,
-                    snapshot=snapshot,
-                    rows=rows,
-                    size_bytes=sum(sizes),
-                )
-                if not done:
-                    raise FencedError("the chunk went to another worker", where=f"{chunk.table} #{chunk.number}")
+                rows = load(reading.connection, transaction, mapped, chunk, fenced, pushdown, sizes.append)
+                self._finish(transaction, chunk, reading.snapshot, rows, sum(sizes))
         log.debug("chunk loaded", extra={"table": chunk.table, "chunk": chunk.number, "rows": rows})
         return rows
+
+    def _exchange(self, session: Session, chunk: ChunkRow, mapped: MappedTable) -> int:
+        """Load a chunk whose rows need unique values that target rows of other keys still hold.
+
+        The table's positions and chunks are locked before the snapshot is taken, so that nothing in the target is newer
+        than it, and the holders make room (`make_room`); all in one transaction.
+        """
+        with session.begin() as transaction:
+            self._control.lock_table(transaction.control, chunk.table)
+            self._control.share_chunks(transaction.control, chunk.table)
+            with self._source.reading(mapped.table) as reading:
+                fenced = self._fenced(transaction, chunk)
+                sizes: list[int] = []
+                rows = copy_text(reading.connection, transaction, mapped, chunk, fenced, sizes.append)
+                make_room(transaction, mapped, reading, transaction.conflicting_staged(mapped))
+                transaction.insert_staged(mapped)
+                self._finish(transaction, chunk, reading.snapshot, rows, sum(sizes))
+        log.info("chunk loaded after making room for its unique values", extra={"table": chunk.table})
+        return rows
+
+    def _fenced(self, transaction: TargetTransaction, chunk: ChunkRow) -> list[tuple[str, ...]]:
+        return [tuple(json.loads(key)) for key in self._control.fenced_keys(transaction.control, chunk.table)]
+
+    def _finish(
+        self, transaction: TargetTransaction, chunk: ChunkRow, snapshot: Snapshot, rows: int, size_bytes: int
+    ) -> None:
+        """Mark the chunk done at this snapshot, if it is still this worker's. Raises FencedError."""
+        done = self._control.set_chunk(
+            transaction.control,
+            chunk,
+            ChunkState.DONE,
+            attempt=chunk.attempt,
+            snapshot=snapshot,
+            rows=rows,
+            size_bytes=size_bytes,
+        )
+        if not done:
+            raise FencedError("the chunk went to another worker", where=f"{chunk.table} #{chunk.number}")
 
     def _record(self, connection: Connection, chunk: ChunkRow, snapshot: Snapshot) -> None:
         if not self._control.set_chunk(connection, chunk, chunk.state, attempt=chunk.attempt, snapshot=snapshot):
@@ -156,27 +175,3 @@ class Worker:
     def _give_back(self, session: Session, chunk: ChunkRow) -> None:
         with session.begin() as transaction:
             self._control.set_chunk(transaction.control, chunk, expired(chunk.state), attempt=chunk.attempt)
-
-    def _untangle(self, chunk: ChunkRow, mapped: MappedTable, error: ConflictError) -> None:
-        """A row of the chunk needs a unique value that a target row still holds: read that row again, then retry."""
-        self._conflicts += 1
-        if self._conflicts > CONFLICTS_MAX:
-            raise FatalError(
-                error.what,
-                where=f"{error.where}, chunk {chunk.number} of {chunk.table}",
-                hint="two source rows map to one unique value, or the target had rows: mend the mapping or the data",
-            ) from error
-        holders = self._holders(chunk, mapped)
-        if holders:
-            self._resyncer.resync(mapped, holders, exchange=True)
-
-    def _holders(self, chunk: ChunkRow, mapped: MappedTable) -> set[tuple[str, ...]]:
-        with self._source.reading([mapped.table]) as (source, _), self._target.begin() as transaction:
-            transaction.raw.execute("SELECT")
-            copy_text(source, transaction, mapped, chunk, (), _uncounted)
-            found = transaction.conflicting_staged(mapped)
-        return {tuple(str(value) for value in key) for key in found}
-
-
-def _uncounted(passed_bytes: int) -> None:
-    """These bytes are read to find a conflict, not to load them."""

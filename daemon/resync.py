@@ -8,15 +8,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from connectors.control import ControlStore
 from connectors.postgresql.keys import name_of
-from connectors.seams import Source, StagedText, Target, TargetTransaction, TextRow
+from connectors.seams import Reading, Source, StagedText, Target, TargetTransaction, TextRow
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.claims import release_abandoned
 from daemon.handover import Chunk, may_resync
-from mappers.errors import FatalError
-
-ROUNDS_MAX = 20
-"""How often the circle of rows that exchange a unique value may grow before it is called a real conflict."""
 
 Texts = Sequence[str]
 
@@ -45,47 +41,60 @@ class Resyncer:
     def resync(self, mapped: MappedTable, keys: Collection[Texts], *, exchange: bool = False) -> Snapshot:
         """Read these keys (in text form) again and make the target equal to what was read; returns the fence.
 
-        exchange: also re-read every row that holds a unique value one of these rows needs, and write all of them
-        together, deleting first. Raises FatalError when the conflict is the source's own.
+        exchange: rows of other keys that hold a unique value which one of these rows needs make room first. Raises
+        FatalError when the conflict is the source's own.
         """
         wanted = [tuple(key) for key in dict.fromkeys(tuple(key) for key in keys)]
         while True:
             with self._target.begin() as transaction:
-                if self._quiet(transaction, mapped, wanted):
+                if self._quiet(transaction, mapped, wanted, every=exchange):
                     return self._write(transaction, mapped, wanted, exchange=exchange)
             with self._target.begin() as transaction:
                 release_abandoned(self._control, transaction.control)
             self._wait()
 
-    def _quiet(self, transaction: TargetTransaction, mapped: MappedTable, keys: Sequence[Texts]) -> bool:
+    def _quiet(
+        self, transaction: TargetTransaction, mapped: MappedTable, keys: Sequence[Texts], *, every: bool
+    ) -> bool:
         """Lock the table's positions, then share-lock the keys' chunks; False while one of those is being read.
 
-        Positions before chunks, everywhere: a truncate takes them in the same order.
+        Positions before chunks, everywhere: a truncate takes them in the same order. every: lock all chunks of the
+        table, for `make_room`.
         """
         self._control.lock_table(transaction.control, mapped.name)
         self._control.versions(transaction.control)
         rows = self._control.chunks(transaction.control, mapped.name)
         bounds = [row.lower for row in rows if row.lower is not None]
         numbers = set(self._source.locate(mapped.table, mapped.form, bounds, keys)) if bounds else {0}
-        locked = self._control.share_chunks(transaction.control, mapped.name, numbers)
-        return all(may_resync(Chunk(row.state, row.snapshot)) for row in locked)
+        locked = self._control.share_chunks(transaction.control, mapped.name, None if every else numbers)
+        return all(may_resync(Chunk(row.state, row.snapshot)) for row in locked if row.number in numbers)
 
     def _write(
         self, transaction: TargetTransaction, mapped: MappedTable, keys: Sequence[Texts], *, exchange: bool
     ) -> Snapshot:
-        circle = dict.fromkeys(tuple(key) for key in keys)
-        for _ in range(ROUNDS_MAX):
-            wanted = list(circle)
-            snapshot, found = self._source.rows_by_key(mapped.table, mapped.form, mapped.text_columns, wanted)
-            rows = text_rows(mapped, wanted, found)
-            more = transaction.conflicting(mapped, rows) - circle.keys() if exchange else set()
-            if not more:
-                transaction.merge_text(mapped, rows, replace=exchange)
-                self._control.put_fences(transaction.control, mapped.name, [name_of(key) for key in wanted], snapshot)
-                return snapshot
-            circle.update(dict.fromkeys(tuple(str(value) for value in key) for key in more))
-        raise FatalError(
-            f"{len(circle)} rows exchange unique values and their circle keeps growing",
-            where=f"table {mapped.name}",
-            hint="compare the target's unique constraints with the source's",
-        )
+        with self._source.reading(mapped.table) as reading:
+            found = reading.rows(mapped.table, mapped.form, mapped.text_columns, keys)
+            rows = text_rows(mapped, keys, found)
+            if exchange:
+                make_room(
+                    transaction, mapped, reading, transaction.conflicting(mapped, rows) - {tuple(k) for k in keys}
+                )
+            transaction.merge_text(mapped, rows, replace=exchange)
+            names = [name_of(key) for key in keys]
+            self._control.put_fences(transaction.control, mapped.name, names, reading.snapshot)
+            return reading.snapshot
+
+
+def make_room(
+    transaction: TargetTransaction, mapped: MappedTable, reading: Reading, holders: Collection[TextRow]
+) -> None:
+    """Remove target rows whose unique value belongs to a staged row by now, at the reading's snapshot.
+
+    The caller locked the table's positions and all its chunks before the snapshot was taken, so that nothing in the
+    target is newer than it: a holder that differs has an event in the log which is not applied yet, and which writes it
+    again. Raises FatalError when a holder does not differ: two source rows want one value.
+    """
+    if holders:
+        keys = sorted(tuple(str(value) for value in key) for key in holders)
+        found = reading.rows(mapped.table, mapped.form, mapped.text_columns, keys)
+        transaction.evict(mapped, text_rows(mapped, keys, found))

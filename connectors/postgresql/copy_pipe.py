@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import pq
+
+from connectors.postgresql.session import translate
 
 FLUSH_BYTES = 1 << 20
 
@@ -15,23 +18,37 @@ def pipe(
 ) -> int:
     """Run `COPY (select) TO STDOUT` on the source and `copy_in` on the target, passing the bytes through.
 
-    passed: called with the bytes that went through since its last call. Both statements must name the same
-    format. Returns the rows written. Raises psycopg errors of either side; both connections then need a
-    rollback.
+    passed: called with the bytes that went through since its last call. Both statements must name the same format.
+    Returns the rows written. Raises the error tree's word for an error of the source, and psycopg's for one of the
+    target, whose transaction the caller owns. The source's connection is of no use after an error.
     """
     reader, writer = source.pgconn, target.pgconn
-    _start(reader, select, pq.ExecStatus.COPY_OUT)
+    with _of_source(source):
+        _start(reader, select, pq.ExecStatus.COPY_OUT)
     _start(writer, copy_in, pq.ExecStatus.COPY_IN)
     try:
-        _pump(reader, writer, passed)
+        with _of_source(source):
+            _pump(reader, writer, passed)
     except BaseException:
-        _put_end(writer, b"the source ended early")
-        _results(writer)
+        writer.put_copy_end(b"the source ended early")
+        with suppress(psycopg.Error):
+            _results(writer)
         raise
-    _put_end(writer, None)
+    writer.put_copy_end(None)
     rows = _results(writer)
-    _results(reader)
+    with _of_source(source):
+        _results(reader)
     return rows
+
+
+@contextmanager
+def _of_source(connection: psycopg.Connection) -> Iterator[None]:
+    info = connection.info
+    where = f"source {info.host}:{info.port}/{info.dbname}"
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error, where) from error
 
 
 def _start(connection: pq.abc.PGconn, statement: str, expected: pq.ExecStatus) -> None:
@@ -54,10 +71,6 @@ def _pump(reader: pq.abc.PGconn, writer: pq.abc.PGconn, passed: Callable[[int], 
     passed(waiting)
     if size == -2:
         raise psycopg.OperationalError(reader.get_error_message())
-
-
-def _put_end(connection: pq.abc.PGconn, error: bytes | None) -> None:
-    connection.put_copy_end(error)
 
 
 def _results(connection: pq.abc.PGconn) -> int:

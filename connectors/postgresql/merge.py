@@ -107,6 +107,15 @@ def conflicts(entry: Entry, relation: str, columns: Sequence[str], wanted: Seque
     return f"SELECT DISTINCT {texts} FROM {qualified(entry.target)} AS t JOIN ({rows}) AS p ON {match} WHERE {other}"
 
 
+def duplicates(entry: Entry, relation: str, columns: Sequence[str]) -> str:
+    """Whether two staged rows need the same unique value: then no order of writing them can be right."""
+    there = [column for column in columns if any(c.name == column for c in entry.columns)]
+    present = " AND ".join(f"p.{quote(column)} IS NOT NULL" for column in there)
+    rows = f"SELECT {projected(entry, there)} FROM {relation} AS s WHERE {passes(entry)}"
+    groups = ", ".join(_of("p", there))
+    return f"SELECT FROM ({rows}) AS p WHERE {present} GROUP BY {groups} HAVING count(*) > 1 LIMIT 1"
+
+
 def _of(alias: str, columns: Sequence[str]) -> list[str]:
     return [f"{alias}.{quote(column)}" for column in columns]
 

@@ -188,19 +188,15 @@ class PostgresSource:
     # -- rows ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def reading(self, tables: Sequence[Table]) -> Iterator[tuple[psycopg.Connection, Snapshot]]:
-        """A read-only repeatable-read transaction on a connection of its own, and what its snapshot sees.
-
-        The tables are locked before the snapshot is taken: a rewriting ALTER or a TRUNCATE between the two would make
-        a read look empty without an error.
-        """
-        with translated("source", self.url):
-            connection = connect(self.url, "source", timeout_s=self._timeout_s)
-            try:
-                yield connection, _begin(connection, tables)
-                connection.execute("COMMIT")
-            finally:
-                connection.close()
+    def reading(self, table: Table) -> Iterator[Reading]:
+        """A read-only repeatable-read transaction on a connection of its own; errors of the body stay its own."""
+        connection = connect(self.url, "source", timeout_s=self._timeout_s)
+        try:
+            with translated("source", self.url):
+                snapshot = _begin(connection, table)
+            yield Reading(self.url, connection, snapshot)
+        finally:
+            connection.close()
 
     def rows_by_key(
         self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]
@@ -212,20 +208,47 @@ class PostgresSource:
         with translated("source", self.url):
             connection = self.connection()
             try:
-                snapshot = _begin(connection, [table])
-                rows = connection.execute(_by_key(table, form, columns), _arrays(keys)).fetchall()
+                snapshot = _begin(connection, table)
+                found = _rows(connection, table, form, columns, keys)
                 connection.execute("COMMIT")
             except psycopg.Error:
                 self.close()
                 raise
-        width = len(form.columns)
-        return snapshot, {tuple(row[:width]): tuple(row[width:]) for row in rows}
+        return snapshot, found
 
 
-def _begin(connection: psycopg.Connection, tables: Sequence[Table]) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One snapshot of the source, open. connection: for COPY."""
+
+    url: str
+    connection: psycopg.Connection
+    snapshot: Snapshot
+
+    def rows(
+        self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]
+    ) -> dict[TextRow, TextRow]:
+        """Rows by key, as `PostgresSource.rows_by_key`, at this snapshot."""
+        with translated("source", self.url):
+            return _rows(self.connection, table, form, columns, keys)
+
+
+def _rows(
+    connection: psycopg.Connection,
+    table: Table,
+    form: KeyForm,
+    columns: Sequence[tuple[str, str]],
+    keys: Sequence[Sequence[str]],
+) -> dict[TextRow, TextRow]:
+    width = len(form.columns)
+    rows = connection.execute(_by_key(table, form, columns), _arrays(keys))
+    return {tuple(row[:width]): tuple(row[width:]) for row in rows}
+
+
+def _begin(connection: psycopg.Connection, table: Table) -> Snapshot:
+    """Begin, lock, and only then take the snapshot: a rewriting ALTER between the two would make a read look empty."""
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    for table in tables:
-        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(_table(table)))
+    connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(_table(table)))
     row = connection.execute("SELECT pg_current_snapshot()::text").fetchone()
     assert row is not None
     return Snapshot.parse(row[0])

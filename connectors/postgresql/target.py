@@ -29,6 +29,10 @@ STAGES = "changeover_stages"
 """Where a pooled connection remembers which staging tables it has (a rollback takes new ones away again)."""
 
 
+HOLDER = -1
+"""Ordinal of staged rows that are only there to be compared and removed."""
+
+
 class PostgresTarget:
     """Connections to the target. Thread-safe: every transaction takes its own connection from the pool."""
 
@@ -212,6 +216,30 @@ class TargetTransaction:
                 query = merge.conflicts(entry, relation, unique.columns, entry.carrier)
                 found.update(tuple(row) for row in self.raw.execute(query.encode()))
         return found
+
+    def evict(self, mapped: MappedTable, holders: Sequence[StagedText]) -> None:
+        """Remove the target rows of `holders`, which hold unique values that the rows in the text table need.
+
+        The holders come as the source has them at the snapshot of the staged rows. Raises FatalError when one of them
+        still has such a value there: then the conflict is the data's own.
+        """
+        stage = self._prepared(mapped)
+        with self.raw.cursor() as cursor:
+            stage.load_text(cursor, [(HOLDER, gone, values) for _, gone, values in holders])
+        relation = stage.typed(stage.text_name)
+        for entry in mapped.entries:
+            for unique in entry.target.uniques:
+                if unique.partial or not any(c.name in unique.columns for c in entry.columns):
+                    continue
+                if self.raw.execute(merge.duplicates(entry, relation, unique.columns).encode()).fetchone():
+                    raise FatalError(
+                        f"two source rows have the same value for {unique.name}",
+                        where=entry.name,
+                        hint="mend the mapping, the constraint, or the source's rows",
+                    )
+            mine = f"(SELECT * FROM {relation} AS x WHERE n = {HOLDER})"
+            self.raw.execute(merge.delete(entry, mine, everything=True).encode())
+        self.raw.execute(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}".encode())
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""
