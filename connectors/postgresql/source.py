@@ -139,8 +139,8 @@ class PostgresSource:
     def _walked_bounds(self, table: Table, key: Sequence[str], chunk_rows: int) -> list[Bound]:
         columns = _idents(key)
         query = sql.SQL(
-            "SELECT {texts} FROM (SELECT {columns}, row_number() OVER (ORDER BY {columns}) AS n FROM {table}) t"
-            " WHERE n % {rows} = 1 AND n > 1 ORDER BY n"
+            'SELECT {texts} FROM (SELECT {columns}, row_number() OVER (ORDER BY {columns}) AS "row.n" FROM {table})'
+            ' t WHERE "row.n" % {rows} = 1 AND "row.n" > 1 ORDER BY "row.n"'
         ).format(texts=_texts(table, key), columns=columns, table=_table(table), rows=sql.Literal(chunk_rows))
         return [tuple(row) for row in self.connection().execute(query)]
 
@@ -148,8 +148,8 @@ class PostgresSource:
         chunks = max(1, table.rows_estimate // chunk_rows)
         percent = min(100.0, 100.0 * chunks * SAMPLE_PER_CHUNK / table.rows_estimate)
         query = sql.SQL(
-            "SELECT {texts} FROM (SELECT {columns}, row_number() OVER (ORDER BY {columns}) AS n"
-            " FROM {table} TABLESAMPLE SYSTEM ({percent})) t WHERE n % {per_chunk} = 0 ORDER BY n"
+            'SELECT {texts} FROM (SELECT {columns}, row_number() OVER (ORDER BY {columns}) AS "row.n" FROM {table}'
+            ' TABLESAMPLE SYSTEM ({percent})) t WHERE "row.n" % {per_chunk} = 0 ORDER BY "row.n"'
         ).format(
             texts=_texts(table, key),
             columns=_idents(key),
