@@ -15,6 +15,7 @@ from psycopg import sql
 from connectors.chunks import Bound, ChunkRow
 from connectors.postgresql import merge
 from connectors.postgresql.copy_pipe import pipe
+from connectors.postgresql.stage import GONE
 from connectors.postgresql.target import TargetTransaction
 from connectors.tables import MappedTable
 from mappers.mapping import Entry
@@ -98,7 +99,7 @@ def select(mapped: MappedTable, entry: Entry, lower: Bound | None, upper: Bound 
     """The entry's projection over the source table's rows of one chunk, typed as the target will see them."""
     columns = ", ".join(f"{quote(name)}::{kind} AS {quote(name)}" for name, kind in mapped.text_columns)
     where = _range(mapped, lower, upper, fenced)
-    rows = f"(SELECT {columns}, false AS gone FROM {qualified(mapped.table)} WHERE {where})"
+    rows = f"(SELECT {columns}, false AS {GONE} FROM {qualified(mapped.table)} WHERE {where})"
     names = [column.name for column in entry.columns]
     return f"SELECT {merge.projected(entry, names)} FROM {rows} AS s WHERE {merge.passes(entry)}"
 

@@ -1,20 +1,21 @@
 """The SQL of project and merge, for one mapping entry over one staged relation. Pure: text in, text out.
 
-`s` is the staged relation: the source's columns, and n (ordinal), gone (the source row was deleted), m (0, or the
-number of the set of columns whose value did not travel).
+`s` is the staged relation: the source's columns, and what `stage.py` puts beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from connectors.postgresql.stage import GONE, GROUP, NUMBER
 from mappers.mapping import Entry
 from mappers.projection import qualified, quote
 
 
 def passes(entry: Entry) -> str:
     """Whether a staged row belongs into this target table; a filter that is unknown keeps it out."""
-    return f"NOT s.gone AND ({entry.where.sql}) IS TRUE" if entry.where else "NOT s.gone"
+    gone = f"NOT s.{GONE}"
+    return f"{gone} AND ({entry.where.sql}) IS TRUE" if entry.where else gone
 
 
 def cast(entry: Entry, column: str) -> str:
@@ -32,7 +33,7 @@ def filtered(entries: Sequence[Entry], relation: str) -> str | None:
     if any(entry.where is None for entry in entries):
         return None
     taken = " OR ".join(f"({passes(entry)})" for entry in entries)
-    return f"SELECT s.n FROM {relation} AS s WHERE NOT s.gone AND NOT ({taken})"
+    return f"SELECT s.{NUMBER} FROM {relation} AS s WHERE NOT s.{GONE} AND NOT ({taken})"
 
 
 def delete(entry: Entry, relation: str, *, everything: bool = False) -> str:
@@ -58,7 +59,7 @@ def upsert(entry: Entry, relation: str) -> str:
     conflict = f"DO UPDATE SET {changes}" if rest else "DO NOTHING"
     return (
         f"INSERT INTO {qualified(entry.target)} ({names}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {projected(entry, columns)} FROM {relation} AS s WHERE s.m = 0 AND {passes(entry)} "
+        f"SELECT {projected(entry, columns)} FROM {relation} AS s WHERE s.{GROUP} = 0 AND {passes(entry)} "
         f"ON CONFLICT ({key}) {conflict}"
     )
 
@@ -79,7 +80,9 @@ def absent(entry: Entry, relation: str, group: int) -> str:
     if not entry.key_is_derived:
         match += " AND " + _equal(entry.carrier, [f"s.{quote(column)}" for column in entry.source_key])
     there = f"SELECT FROM {qualified(entry.target)} AS t WHERE {match}"
-    return f"SELECT s.n FROM {relation} AS s WHERE s.m = {group} AND {passes(entry)} AND NOT EXISTS ({there})"
+    return (
+        f"SELECT s.{NUMBER} FROM {relation} AS s WHERE s.{GROUP} = {group} AND {passes(entry)} AND NOT EXISTS ({there})"
+    )
 
 
 def update(entry: Entry, relation: str, group: int, untouched: frozenset[str]) -> str | None:
@@ -89,7 +92,7 @@ def update(entry: Entry, relation: str, group: int, untouched: frozenset[str]) -
         return None
     rows = f"SELECT {projected(entry, [*entry.key, *columns])} FROM {relation} AS s"
     changes = ", ".join(f"{quote(column)} = p.{quote(column)}" for column in columns)
-    rows += f" WHERE s.m = {group} AND {passes(entry)}"
+    rows += f" WHERE s.{GROUP} = {group} AND {passes(entry)}"
     return (
         f"UPDATE {qualified(entry.target)} AS t SET {changes} FROM ({rows}) AS p "
         f"WHERE {_equal(entry.key, _of('p', entry.key))}"

@@ -22,6 +22,10 @@ PG_EPOCH_DAYS = 10_957
 INT8_MAX = (1 << 63) - 1
 INT4_MAX = (1 << 31) - 1
 
+NUMBER, GONE, GROUP = '"changeover.number"', '"changeover.gone"', '"changeover.group"'
+"""What a staged relation has beside the source's columns, under names that no source column has by accident: the row's
+ordinal; whether the source row was deleted; 0, or the number of the set of columns whose value did not travel."""
+
 COLUMN_TYPES = {
     Wire.INT: ("int8", "int8"),
     Wire.FLOAT: ("float8", "float8"),
@@ -67,7 +71,7 @@ class Stage:
     def typed(self, name: str) -> str:
         """The relation the mapping selects from: the source's columns by name, in the source's types."""
         casts = ", ".join(self._cast(i, column, name) for i, column in enumerate(self.columns))
-        return f"(SELECT n, gone, m, {casts} FROM {name})"
+        return f"(SELECT n AS {NUMBER}, gone AS {GONE}, m AS {GROUP}, {casts} FROM {name})"
 
     def empty(self) -> str:
         """The same relation without rows and without the temporary tables: for checking a projection."""

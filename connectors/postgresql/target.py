@@ -14,7 +14,7 @@ from connectors.postgresql import merge
 from connectors.postgresql.catalogue import load_functions, load_tables
 from connectors.postgresql.session import connect, server_of, translate
 from connectors.postgresql.source import locale_of
-from connectors.postgresql.stage import Stage
+from connectors.postgresql.stage import NUMBER, Stage
 from connectors.seams import Staged, StagedText, TextRow
 from connectors.tables import MappedTable
 from mappers.errors import ChangeoverError, ConflictError, FatalError, TransientError
@@ -237,7 +237,7 @@ class TargetTransaction:
                         where=entry.name,
                         hint="mend the mapping, the constraint, or the source's rows",
                     )
-            mine = f"(SELECT * FROM {relation} AS x WHERE n = {HOLDER})"
+            mine = f"(SELECT * FROM {relation} AS x WHERE {NUMBER} = {HOLDER})"
             self.raw.execute(merge.delete(entry, mine, everything=True).encode())
         self.raw.execute(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}".encode())
 
