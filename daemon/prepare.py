@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.kafka.topics import Topics, message_topic, table_topics
-from connectors.postgresql.catalogue import load_tables
+from connectors.postgresql.catalogue import MissingGrant, load_tables, table_grants
 from connectors.postgresql.keys import key_form
 from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
@@ -19,6 +19,9 @@ from mappers.functions import FunctionCatalog
 from mappers.mapping import Entry, Table
 from mappers.resolve import resolve
 from mappers.types import compare_types
+
+READS = ("SELECT",)
+WRITES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ def mapped_tables(config: Config, source: PostgresSource, target: PostgresTarget
     """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
     try:
         entries = _entries(config, source, target)
+        _check_grants(entries, source, target)
         return _checked(entries, target)
     except ConfigError as error:
         raise config.locate(error) from None
@@ -44,6 +48,29 @@ def _entries(config: Config, source: PostgresSource, target: PostgresTarget) -> 
         sources = load_tables(source.connection(), {spec.source_name for spec in config.tables})
     targets = target.tables(sorted({spec.target_name for spec in config.tables}))
     return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()))
+
+
+def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: PostgresTarget) -> None:
+    """Raises ConfigError with every right that is missing on a mapped table, and the statement that grants it."""
+    with translated("source", source.url):
+        names = {(entry.source.schema, entry.source.name) for entry in entries}
+        lacking = {("from", grant.table): grant for grant in table_grants(source.connection(), names, READS)}
+    names = {(entry.target.schema, entry.target.name) for entry in entries}
+    with target.begin() as transaction:
+        lacking |= {("to", grant.table): grant for grant in table_grants(transaction.raw, names, WRITES)}
+    problems = [
+        Problem(("tables", entry.index, field), f"the role may not {_rights(grant)} {table}", grant.mend.rstrip(";"))
+        for entry in entries
+        for field, table in (("from", entry.source.full_name), ("to", entry.target.full_name))
+        if (grant := lacking.get((field, table)))
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _rights(grant: MissingGrant) -> str:
+    """SELECT on, or: INSERT, UPDATE on, or: use the schema of."""
+    return f"{', '.join(grant.privileges)} on" if grant.privileges else "use the schema of"
 
 
 def _checked(entries: Sequence[Entry], target: PostgresTarget) -> dict[str, MappedTable]:

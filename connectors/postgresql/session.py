@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import Identifier
 
 from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
 
@@ -40,6 +42,8 @@ TRANSIENT = (
 )
 CREDENTIALS = (pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.InvalidCatalogName)
 RECORD = (pg.DataError, pg.IntegrityError)
+_CONNECTING = re.compile(r"^(connection failed: )connection to server .*? failed: (FATAL: +)?")
+"""Which server it is stands before the message already."""
 
 
 def connect(url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True) -> psycopg.Connection:
@@ -60,6 +64,11 @@ def connect(url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True
         )
 
 
+def role_of(url: str) -> str:
+    """The role that a URL logs in as; empty where it names none."""
+    return str(conninfo_to_dict(url).get("user") or "")
+
+
 def server_of(url: str) -> str:
     """host:port/database of a URL, for messages."""
     parts = conninfo_to_dict(url)
@@ -74,16 +83,19 @@ def translated(side: str, url: str) -> Iterator[None]:
     except ChangeoverError:
         raise
     except psycopg.Error as error:
-        raise translate(error, f"{side} {server_of(url)}") from error
+        raise translate(error, f"{side} {server_of(url)}", role_of(url)) from error
 
 
-def translate(error: psycopg.Error, where: str) -> ChangeoverError:
-    """The error tree's word for a driver's error. Never shows a row's values: PostgreSQL puts those into DETAIL."""
-    what = (error.diag.message_primary or str(error).strip().splitlines()[0]).strip()
+def translate(error: psycopg.Error, where: str, role: str = "") -> ChangeoverError:
+    """The error tree's word for a driver's error. Never shows a row's values: PostgreSQL puts those into DETAIL.
+
+    where: begins with the side. role: who is connected, for the statement that grants a missing right.
+    """
+    what = _CONNECTING.sub(r"\1", (error.diag.message_primary or str(error).strip().splitlines()[0]).strip())
     if isinstance(error, CREDENTIALS) or _refused_login(what):
         return FatalError(what, where=where, hint="check user, password, database name and pg_hba.conf")
     if isinstance(error, pg.InsufficientPrivilege):
-        return FatalError(what, where=where, hint="grant the role what the statement needs; see docs/grants.md")
+        return FatalError(what, where=where, hint=_grant(what, role))
     if isinstance(error, pg.UndefinedTable | pg.UndefinedColumn | pg.InvalidSchemaName):
         return FatalError(what, where=where, hint="the schema changed; compare it with the mapping and start again")
     if isinstance(error, RECORD):
@@ -92,8 +104,21 @@ def translate(error: psycopg.Error, where: str) -> ChangeoverError:
         place = f"{where}, table {table}" if table else where
         return RecordError(what + (f" ({constraint})" if constraint and constraint not in what else ""), where=place)
     if isinstance(error, TRANSIENT):
-        return TransientError(what, where=where)
+        side = where.partition(" ")[0]
+        return TransientError(what, where=where, hint="" if error.sqlstate else f"start it, or correct {side}.url")
     return FatalError(what, where=where)
+
+
+def _grant(what: str, role: str) -> str:
+    """What lets the role do what it was refused. The rights on mapped tables are checked one by one at every start."""
+    role = Identifier(role).as_string() if role else "this role"
+    if database := re.search(r"for database (\S+)", what):
+        return f"GRANT CREATE ON DATABASE {database[1]} TO {role}"
+    if schema := re.search(r"for schema (\S+)", what):
+        return f"GRANT USAGE, CREATE ON SCHEMA {schema[1]} TO {role}"
+    if owned := re.search(r"must be owner of table (\S+)", what):
+        return f"ALTER TABLE {owned[1]} OWNER TO {role}, or run this as its owner or as a superuser"
+    return f"GRANT it to {role}; a new start names what is missing on the mapped tables, as statements"
 
 
 def _refused_login(what: str) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connectors.postgresql import merge
 from connectors.postgresql.catalogue import load_functions, load_tables
-from connectors.postgresql.session import connect, server_of, translate
+from connectors.postgresql.session import connect, role_of, server_of, translate
 from connectors.postgresql.source import locale_of
 from connectors.postgresql.stage import NUMBER, Stage
 from connectors.seams import Staged, StagedText, TextRow
@@ -351,5 +351,5 @@ def _classify(error: BaseException | None, url: str, outer: Exception) -> Change
             "two source rows of one batch became one target row", where=where, hint="make the key expressions injective"
         )
     if isinstance(error, psycopg.Error):
-        return translate(error, where)
+        return translate(error, where, role_of(url))
     return TransientError(str(outer).splitlines()[0], where=where)
