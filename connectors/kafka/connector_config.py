@@ -21,7 +21,8 @@ OWNER = "changeover.pipeline"
 MESSAGE_PREFIX = "changeover"
 """The prefix of our logical messages. Those of others do not travel."""
 PLACEHOLDER = "__debezium_unavailable_value"
-HEARTBEAT_MS = 10_000
+HEARTBEAT_MS = 250
+"""A committed position shows in the slot when the connector commits the next time: this bounds a barrier's wait."""
 
 _FIXED = {
     "connector.class": DEBEZIUM_POSTGRESQL,
@@ -50,6 +51,8 @@ _TUNED = {
     "max.queue.size": "32768",
     "extended.headers.enabled": "false",
     "heartbeat.interval.ms": str(HEARTBEAT_MS),
+    # How soon a committed position shows in the slot, where the barrier looks: ten seconds by default.
+    "status.update.interval.ms": "100",
     # After a crash the server may hold the slot of the dead connection for a while; ten seconds a try is too coarse.
     "slot.max.retries": "60",
     "slot.retry.delay.ms": "1000",

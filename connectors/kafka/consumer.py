@@ -213,15 +213,18 @@ def settings(
 ) -> dict[str, object]:
     """librdkafka's settings for the change stream."""
     return {
-        "session.timeout.ms": 10_000,
-        "heartbeat.interval.ms": 2_000,
+        "session.timeout.ms": 6_000,
+        "heartbeat.interval.ms": 1_500,
         "max.poll.interval.ms": 300_000,
         "fetch.wait.max.ms": 20,
-        "fetch.max.bytes": 16 << 20,
-        "max.partition.fetch.bytes": 4 << 20,
+        # Bytes as they travel: JSON with schemas unpacks to twenty times as much, all of it resident at once.
+        "fetch.max.bytes": 1 << 20,
+        "max.partition.fetch.bytes": 512 << 10,
         "receive.message.max.bytes": 64 << 20,
-        "queued.max.messages.kbytes": 24 << 10,
+        "queued.max.messages.kbytes": 16 << 10,
         "queued.min.messages": 20_000,
+        # The default is a second of not fetching each time the queue has been full.
+        "fetch.queue.backoff.ms": 5,
         **extra,
         "bootstrap.servers": bootstrap,
         "group.id": group,

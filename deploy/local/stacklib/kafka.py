@@ -93,6 +93,7 @@ def _settings(stack: Stack) -> dict[str, object]:
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
         "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1000,
         # A killed broker's successor is let in when the controller has given up the first.
         "broker.heartbeat.interval.ms": 500,
         "broker.session.timeout.ms": 3000,
