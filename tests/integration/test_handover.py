@@ -20,14 +20,6 @@ SWAPPING = "public.seats"
 Make = Callable[[Settings], Pipeline]
 
 
-def events(pipeline: Pipeline, *names: str) -> int:
-    """How many events the control schema has of these outcomes."""
-    columns = " + ".join(f"sum({name})" for name in names)
-    with open_url(pipeline.databases.target_url) as connection:
-        row = connection.execute(f"SELECT {columns} FROM changeover.checkpoint".encode()).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
-
-
 def chunks_end(pipeline: Pipeline, daemon: Daemon) -> None:
     """Wait until every chunk is done."""
 
@@ -63,8 +55,8 @@ def test_a_live_database_is_handed_over(databases: Databases, pipeline: Make, se
         assert len(chunks) >= ROWS // 500
         attempts = {chunk.attempt for (table, _), chunk in chunks.items() if table != SWAPPING}
         assert attempts == {1}, "a chunk was read twice"
-        assert events(moved, "already_loaded") > 0, "no event met the backfill: nothing was proved"
-        assert events(moved, "applied", "filtered") > 300
+        assert moved.events("already_loaded") > 0, "no event met the backfill: nothing was proved"
+        assert moved.events("applied", "filtered") > 300
         daemon.killed = True
         daemon.terminate()
         assert daemon.wait(30) == 0, daemon.output()

@@ -58,8 +58,8 @@ def lives(databases: Databases, tmp_path: Path, factory: Factory, seed: int, eve
 
 
 def test_dies_at_every_statement_of_the_first_start(lives: Lives) -> None:
-    first = lives.count(worker=False, chunks_left=10**6, transactions=50)
-    again = lives.count(worker=False, chunks_left=10**6, transactions=50)
+    first = lives.count(worker=False, chunks_left=10**6, events=50)
+    again = lives.count(worker=False, chunks_left=10**6, events=50)
     kinds = [kind for kind in first if kind not in again or kind.text.startswith("COMMIT")]
     assert len(kinds) > 5
     lives.reset()
@@ -78,12 +78,12 @@ def test_dies_at_every_statement_of_backfill_and_stream(lives: Lives) -> None:
 
 def test_dies_at_random_moments(lives: Lives, seed: int) -> None:
     chance = random.Random(seed)
-    lives.count(worker=False, chunks_left=10**6, transactions=1)
+    lives.count(worker=False, chunks_left=10**6, events=1)
     for number in range(1, RANDOM_MOMENTS + 1):
         point = Point(None, int(2 ** chance.uniform(0, 9.5)), chance.choice(WHENS))
         worker = chance.random() < 0.7
         if not lives.kill_at(point, worker=worker, timeout_s=10):
-            lives.history.append("killed at a moment without a statement")
+            lives.note("killed at a moment without a statement")
         if number % 7 == 0:
             lives.check(workload.QUESTIONS)
     lives.check(workload.QUESTIONS)
@@ -99,8 +99,8 @@ def test_dies_at_every_text_early_and_late_and_is_checked_each_time(lives: Lives
 
 def _kinds(lives: Lives) -> list[Kind]:
     """Every kind of statement that a restarted pipeline sends, backfill and stream."""
-    lives.count(worker=True, chunks_left=150, transactions=1)
-    kinds = lives.count(worker=True, chunks_left=0, transactions=400)
+    lives.count(worker=True, chunks_left=150, events=1)
+    kinds = lives.count(worker=True, chunks_left=0, events=2000)
     lives.reset()
     assert {kind.role for kind in kinds} == {"daemon", "worker"}
     assert sum("COMMIT" in kind.text for kind in kinds) >= 5, kinds
@@ -128,7 +128,7 @@ def _kill_at(lives: Lives, point: Point) -> bool:
     worker = point.kind is not None and point.kind.role == "worker"
     if worker and lives.chunks_left() < 20:
         lives.reset()
-        lives.count(worker=False, chunks_left=10**6, transactions=1)
+        lives.count(worker=False, chunks_left=10**6, events=1)
     if lives.kill_at(point, worker=worker, timeout_s=REACH_S):
         return True
     once = Point(point.kind, 1, point.when)

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import yaml
 
 from tests.support.databases import Databases, open_url
@@ -199,24 +200,37 @@ class Pipeline:
 
     def chunks(self) -> dict[tuple[str, int], ChunkFact]:
         """(table, number) -> what the control schema says; empty before the first start."""
-        with open_url(self.databases.target_url) as connection:
-            there = connection.execute("SELECT to_regclass('changeover.chunk') IS NOT NULL").fetchone()
-            if not (there and there[0]):
-                return {}
-            rows = connection.execute(
-                "SELECT table_name, number, state, attempt, done_at::text FROM changeover.chunk WHERE pipeline = %s",
-                (self.databases.name,),
-            ).fetchall()
+        rows = self._control("SELECT table_name, number, state, attempt, done_at::text FROM changeover.chunk")
         return {(table, number): ChunkFact(state, attempt, done) for table, number, state, attempt, done in rows}
+
+    def events(self, *outcomes: str) -> int:
+        """How many events have had these outcomes; `consumed` counts all."""
+        columns = " + ".join(f"coalesce(sum({outcome}), 0)" for outcome in outcomes)
+        rows = self._control(f"SELECT {columns} FROM changeover.checkpoint")
+        return int(rows[0][0]) if rows else 0
+
+    def consumed(self) -> int:
+        """How many events have been consumed."""
+        return self.events("consumed")
+
+    def _control(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of the control schema; none before the first start has made it."""
+        with open_url(self.databases.target_url) as connection:
+            try:
+                return connection.execute(query.encode()).fetchall()
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                return []
 
     def chunks_done(self) -> dict[tuple[str, int], ChunkFact]:
         """The finished ones."""
         return {where: fact for where, fact in self.chunks().items() if fact.state == "done"}
 
-    def verify(self, questions: Sequence[Question], daemon: Daemon | None = None, context: str = "") -> int:
+    def verify(
+        self, questions: Sequence[Question], daemon: Daemon | None = None, context: str = "", timeout_s: float = 180
+    ) -> int:
         """The whole check, with the source at rest: caught up, equal, ledger balanced. Returns rows compared."""
         try:
-            self.wait_lag_zero(daemon)
+            self.wait_lag_zero(daemon, timeout_s)
         except AssertionError as error:
             raise ProductFailed(f"{error}\n{context}") from error
         rows = assert_equal(self.databases.source_url, self.databases.target_url, questions, context)
@@ -227,8 +241,12 @@ class Pipeline:
 
 
 def _check(daemon: Daemon | None) -> None:
-    if daemon is not None and not daemon.running and not daemon.killed:
+    if daemon is None or daemon.killed:
+        return
+    if not daemon.running:
         raise ProductFailed(f"the daemon ended with {daemon.exit_code}:\n{daemon.output()}")
+    if any(child.poll() not in (None, 0) for child in daemon.beside):
+        raise ProductFailed(f"a worker failed:\n{daemon.output()}")
 
 
 def _end(child: Child) -> None:

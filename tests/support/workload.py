@@ -176,7 +176,7 @@ class Writer:
         self._gate = threading.Lock()
         self._failure: BaseException | None = None
         names = mix or tuple(OPERATIONS)
-        self._operations = [(name, OPERATIONS[name]) for name in names]
+        self._operations = [(name, {**OPERATIONS, **OPERATIONS_APART}[name]) for name in names]
         self._thread = threading.Thread(target=self._main, name="writer", daemon=True)
 
     def __enter__(self) -> Writer:
@@ -391,6 +391,14 @@ def doc_content(w: Writer, c: psycopg.Connection) -> None:
 
 
 @_operation
+def doc_twice(w: Writer, c: psycopg.Connection) -> None:
+    """The large column changes, and right after it another, with which it does not travel."""
+    doc = w.doc()
+    c.execute("UPDATE docs SET content = %s WHERE id = %s", (w.big(), doc))
+    c.execute("UPDATE docs SET score = %s WHERE id = %s", (w.number(10**6) / 7, doc))
+
+
+@_operation
 def doc_again(w: Writer, c: psycopg.Connection) -> None:
     """A row goes and comes back within one transaction, or comes new."""
     doc = w.doc()
@@ -424,12 +432,32 @@ def seat_holder(w: Writer, c: psycopg.Connection) -> None:
 
 
 @_operation
+def seat_insert(w: Writer, c: psycopg.Connection) -> None:
+    """A new row, or one that was deleted before, with a value that was never there."""
+    ((zone, number),) = w.seats(1)
+    c.execute(
+        "INSERT INTO seats VALUES (%s::zone, %s, %s) ON CONFLICT (zone, number) DO NOTHING",
+        (zone, number, f"N{w.number(1 << 60)}"),
+    )
+
+
+@_operation
 def seat_hand_over(w: Writer, c: psycopg.Connection) -> None:
     """A row goes, and another takes its unique value."""
     (gone, heir) = w.seats(2)
     found = c.execute("DELETE FROM seats WHERE zone = %s::zone AND number = %s RETURNING label", gone).fetchone()
     if found is not None:
         c.execute("UPDATE seats SET label = %s WHERE zone = %s::zone AND number = %s", (found[0], *heir))
+
+
+def docs_slowly(w: Writer, c: psycopg.Connection) -> None:
+    """A transaction that runs for a while, so that snapshots find it running. Not in the ordinary mix."""
+    c.execute("UPDATE docs SET title = %s WHERE id = ANY(%s)", (w.word(), sorted({w.doc() for _ in range(10)})))
+    c.execute("SELECT pg_sleep(0.2)")
+
+
+OPERATIONS_APART: dict[str, Operation] = {"docs_slowly": docs_slowly}
+"""For a writer of their own, by name."""
 
 
 def _md5(text: str) -> str:
