@@ -24,9 +24,10 @@ from daemon.claims import release_abandoned
 from daemon.handover import claimed, expired, may_start
 from daemon.pace import Pace
 from daemon.resync import make_room
-from mappers.errors import ConflictError, FatalError, FencedError, TransientError
+from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 
 log = logging.getLogger(__name__)
+MEND = "mend the value at the source, the mapping or the target's table, then start again; finished chunks are kept"
 
 
 class Worker:
@@ -115,6 +116,9 @@ class Worker:
         except TransientError:
             self._give_back(session, chunk)
             raise
+        except RecordError as error:
+            where = f"{error.where}, chunk {chunk.number} of {chunk.table}"
+            raise RecordError(error.what, where=where, hint=error.hint or MEND) from error
         self._pace.spend(rows)
         return True
 

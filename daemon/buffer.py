@@ -142,7 +142,7 @@ def _joined(queue: deque[Slice], events_max: int) -> Slice:
 
 
 def split(part: Slice, taken: int) -> tuple[Slice, Slice]:
-    """Cut a slice before its change number `taken` (0 < taken < len): the positions meet at that change's offset."""
+    """Cut a slice before its change number `taken` (below len): the positions meet at that change's offset."""
     cut = part.changes[taken].offset
     return _with(part, part.start, cut, part.changes[:taken]), _with(part, cut, part.end, part.changes[taken:])
 

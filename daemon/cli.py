@@ -12,11 +12,12 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mappers.errors import ChangeoverError
+from mappers.errors import ChangeoverError, FatalError
 
 if TYPE_CHECKING:
     from daemon.wiring import Parts
@@ -28,14 +29,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options) or 0)
     except ChangeoverError as error:
-        if options.traceback:
-            raise
-        print(f"changeover: {_redacted(str(error))}", file=sys.stderr)
+        _say(error, options)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 1
+    except Exception as error:
+        _say(FatalError(f"internal error: {type(error).__name__}: {error}", hint=BUG), options)
+        return 1
+
+
+def _say(error: ChangeoverError, options: argparse.Namespace) -> None:
+    """One line a problem. A worker says it to its parent, which passes it on."""
+    if options.traceback:
+        print(_redacted(traceback.format_exc()), file=sys.stderr, end="")
+    out = sys.stdout if getattr(options, "parent", 0) else sys.stderr
+    for line in _redacted(str(error)).splitlines():
+        print(line if getattr(options, "parent", 0) else f"changeover: {line}", file=out)
+
+
+BUG = "this is a bug: run it again with --traceback and report what it shows"
 
 
 def parser() -> argparse.ArgumentParser:

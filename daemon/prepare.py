@@ -45,8 +45,12 @@ def mapped_tables(config: Config, source: PostgresSource, target: PostgresTarget
 
 def _entries(config: Config, source: PostgresSource, target: PostgresTarget) -> tuple[Entry, ...]:
     with translated("source", source.url):
-        sources = load_tables(source.connection(), {spec.source_name for spec in config.tables})
-    targets = target.tables(sorted({spec.target_name for spec in config.tables}))
+        sources = load_tables(source.connection(), names := {spec.source_name for spec in config.tables})
+        if len(sources) < len(names):
+            sources = load_tables(source.connection())  # all of them, to say which name was meant
+    targets = target.tables(wanted := sorted({spec.target_name for spec in config.tables}))
+    if len(targets) < len(wanted):
+        targets = target.tables()
     return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()))
 
 

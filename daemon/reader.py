@@ -60,15 +60,23 @@ class Reader(threading.Thread):
             try:
                 while not self._stopping.is_set():
                     self._poll(consumer)
+            except BaseException as error:
+                self._fail(error)
+                self._stopping.wait()  # leaving the group forgets what was read before the fault: that is written first
             finally:
                 consumer.close()
-        except ChangeoverError as error:
-            self.failure = error
-        except Exception as error:  # a thread's fault must stop the process, whatever it is
-            log.exception("the reader failed")
-            self.failure = FatalError(f"the reader failed: {error!r}")
+        except BaseException as error:
+            self._fail(error)
         finally:
             self._buffer.close()
+
+    def _fail(self, error: BaseException) -> None:
+        """A thread's fault stops the process, whatever it is."""
+        if not isinstance(error, ChangeoverError):
+            log.exception("the reader failed")
+            error = FatalError(f"the reader failed: {error!r}")
+        self.failure = self.failure or error
+        self._buffer.close()
 
     def _poll(self, consumer: ChangeConsumer) -> None:
         self._balance(consumer)

@@ -24,7 +24,7 @@ from daemon.watch import Watch
 from daemon.wiring import Parts
 from daemon.workers import Workers
 from daemon.writer import Exchange, Writer
-from mappers.errors import ChangeoverError, ConflictError, TransientError
+from mappers.errors import ChangeoverError, ConfigError, ConflictError, NotReadyError, TransientError
 
 log = logging.getLogger(__name__)
 HELD_S = 0.05
@@ -71,7 +71,10 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """For /status: the pipeline's facts, and what this process waits for."""
-        facts = status_of(self._parts.facts())
+        try:
+            facts = status_of(self._parts.facts())
+        except ChangeoverError as error:
+            facts = {"error": str(error)}
         return {**facts, "waiting_for": self._waiting_for, "lag_s": self._heartbeat_lag()}
 
     def _start(
@@ -80,7 +83,13 @@ class Daemon:
         self._health.beat()
         tables = self._parts.tables()
         topics, messages = self._parts.topics(tables)
-        self._parts.start().run(tables, topics, messages, rebackfill=rebackfill, accept=accept)
+        try:
+            self._parts.start().run(tables, topics, messages, rebackfill=rebackfill, accept=accept)
+        except ConfigError as error:
+            raise self._parts.config.locate(error) from None
+        except NotReadyError as error:
+            hint = "see `changeover connector status`"
+            raise TransientError(error.what, where=error.where, hint=hint) from error
         self._watch.expected(self._parts.facts().rows_expected)
         return tables, topics, messages
 

@@ -102,7 +102,7 @@ class Parts:
         """Source table -> topic, and the topic of logical messages."""
         return topics_of(self.config, tables, self.broker)
 
-    def start(self, limit_s: float = 60) -> Start:
+    def start(self, limit_s: float = 10) -> Start:
         """Brings the control state up to the configuration."""
         chunk_rows = self.config.backfill.chunk_rows
         barrier = self.barrier(limit_s)

@@ -10,11 +10,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mappers.errors import FatalError
+from mappers.errors import ChangeoverError
 
 PR_SET_PDEATHSIG = 1
 TRANSIENT_EXIT = 75
 """sysexits' EX_TEMPFAIL: a worker that met a fault which may pass; it is started again."""
+
+
+class WorkerError(ChangeoverError):
+    """A worker failed for good: its own words and its exit code."""
+
+    def __init__(self, code: int, said: str) -> None:
+        super().__init__(said or f"a backfill worker ended with {code} and said nothing")
+        self.exit_code = max(1, code)
+
+    def __str__(self) -> str:
+        return self.what
 
 
 class Workers:
@@ -27,13 +38,14 @@ class Workers:
         self._children: list[subprocess.Popen[bytes]] = []
 
     def tend(self, unfinished: int) -> None:
-        """Start as many workers as there is work for. Raises FatalError where one failed for good."""
-        failed = [child for child in self._children if child.poll() not in (None, 0)]
-        self._children = [child for child in self._children if child.poll() is None]
-        for child in failed:
-            if child.returncode not in (TRANSIENT_EXIT, -signal.SIGKILL, -signal.SIGTERM):
-                raise FatalError("a backfill worker failed", hint="its error is in the log lines above")
-        if failed and not self._delay():
+        """Start as many workers as there is work for. Raises WorkerError where one failed for good."""
+        ended = [child for child in self._children if child.poll() is not None]
+        self._children = [child for child in self._children if child not in ended]
+        said = [_said(child) for child in ended]
+        for child, words in zip(ended, said, strict=True):
+            if child.returncode not in (0, TRANSIENT_EXIT, -signal.SIGKILL, -signal.SIGTERM):
+                raise WorkerError(child.returncode, words)
+        if any(child.returncode != 0 for child in ended) and not self._delay():
             return
         while len(self._children) < min(self._count, unfinished):
             self._children.append(self._start())
@@ -48,11 +60,19 @@ class Workers:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+            _said(child)
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "daemon.cli", "--config", str(self._config), "backfill"]
         command += ["--share", str(self._count), "--parent", str(os.getpid())]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+
+def _said(child: subprocess.Popen[bytes]) -> str:
+    """What an ended worker wrote to stdout, which is nothing but the error that ended it."""
+    assert child.stdout is not None
+    with child.stdout as out:
+        return out.read().decode(errors="replace").strip()
 
 
 def end_with_parent(parent: int) -> None:

@@ -74,6 +74,9 @@ class TransientError(ChangeoverError):
     """The other side is unreachable or busy and may recover by itself: retried, with the reason in `status`."""
 
 
+LEAVE_OUT = "how to leave the event out: docs/errors.md"
+
+
 class RecordError(ChangeoverError):
     """One change cannot be decoded or applied. Nothing after it in its partition is applied before it is mended."""
 

@@ -70,7 +70,7 @@ _MOMENT = re.compile(r"\s*(now|today|tomorrow|yesterday)\s*", re.IGNORECASE)
 def tokenize(text: str) -> list[Token]:
     """The tokens of an expression. Raises ExpressionError at the first thing that is not one."""
     if "\0" in text:
-        raise ExpressionError("a NUL character is not allowed")
+        raise ExpressionError("a NUL character is not allowed", "PostgreSQL stores none: leave it out")
     tokens: list[Token] = []
     position = 0
     while position < len(text):

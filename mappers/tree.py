@@ -89,5 +89,7 @@ def _steady_cast(node: Node) -> None:
 def _reason(error: Exception) -> str:
     details = getattr(error, "errors", None)
     if details:
-        return f"{details[0].get('description', '')} near {details[0].get('highlight', '')!r}".strip().rstrip(".")
+        what, near = details[0].get("description", ""), details[0].get("highlight", "")
+        what = "something is missing" if "<class" in what else what
+        return f"{what} near {near!r}".strip().rstrip(".")
     return str(error).splitlines()[0]

@@ -189,7 +189,8 @@ class Connect:
             answer = self._client.request(method, f"{self._url}{path}", json=json)
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
-            raise TransientError(f"it does not answer ({reason})", where=self.where) from error
+            hint = "start it, or correct connect.url"
+            raise TransientError(f"it does not answer ({reason})", where=self.where, hint=hint) from error
         if not _is_json(answer):
             raise self._no_connect(answer)
         if answer.is_success:

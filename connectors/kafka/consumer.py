@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from connectors.change import Change, Slice
-from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
+from mappers.errors import LEAVE_OUT, ChangeoverError, FatalError, RecordError, TransientError
 
 Partition = tuple[str, int]
 Decode = Callable[[bytes | None, int], Change]
@@ -166,6 +166,7 @@ class ChangeConsumer:
                 if where not in self._next:
                     continue  # of a partition that was taken away within this call
                 if not self._decode(where, offset, message.value(), changes.setdefault(where, [])):
+                    ends[where] = offset  # all that is before it has been read, transaction markers too
                     break
                 ends[where] = offset + 1
             elif error.code() == KafkaError._PARTITION_EOF:
@@ -187,7 +188,8 @@ class ChangeConsumer:
         try:
             into.append(decode(value, offset))
         except RecordError as error:
-            self._failure = RecordError(error.what, where=f"{where[0]}[{where[1]}] offset {offset}", hint=error.hint)
+            hint = "; ".join(filter(None, (error.hint, LEAVE_OUT)))
+            self._failure = RecordError(error.what, where=f"{where[0]}[{where[1]}] offset {offset}", hint=hint)
             return False
         return True
 

@@ -194,7 +194,7 @@ class Topics:
 
     def _error(self, error: KafkaError) -> ChangeoverError:
         if error.code() in _PASSING or error.retriable():
-            return TransientError(error.str(), where=self._where)
+            return TransientError(error.str(), where=self._where, hint="start it, or correct kafka.bootstrap_servers")
         return FatalError(error.str(), where=self._where)
 
 

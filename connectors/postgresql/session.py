@@ -44,6 +44,8 @@ CREDENTIALS = (pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.Inva
 RECORD = (pg.DataError, pg.IntegrityError)
 _CONNECTING = re.compile(r"^(connection failed: )connection to server .*? failed: (FATAL: +)?")
 """Which server it is stands before the message already."""
+_QUOTED = re.compile(r'".*"', re.DOTALL)
+"""What a message about bad data quotes is the data."""
 
 
 def connect(url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True) -> psycopg.Connection:
@@ -99,6 +101,8 @@ def translate(error: psycopg.Error, where: str, role: str = "") -> ChangeoverErr
     if isinstance(error, pg.UndefinedTable | pg.UndefinedColumn | pg.InvalidSchemaName):
         return FatalError(what, where=where, hint="the schema changed; compare it with the mapping and start again")
     if isinstance(error, RECORD):
+        if isinstance(error, pg.DataError):
+            what = _QUOTED.sub('"***"', what)
         constraint = error.diag.constraint_name or error.diag.column_name
         table = error.diag.table_name
         place = f"{where}, table {table}" if table else where

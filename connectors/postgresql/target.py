@@ -71,8 +71,8 @@ class PostgresTarget:
             finally:
                 _drop_if_broken(connection)
 
-    def tables(self, names: Sequence[tuple[str, str]]) -> dict[str, Table]:
-        """The catalogue's records of these tables; an unknown one is absent."""
+    def tables(self, names: Sequence[tuple[str, str]] | None = None) -> dict[str, Table]:
+        """The catalogue's records of these tables, or of all of them; an unknown one is absent."""
         with self.begin() as transaction:
             return load_tables(transaction.raw, names)
 

@@ -53,9 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = _command(commands, "up", _up, "start what does not run; print the settings for clients")
     up.add_argument("--with", dest="extra", default="", metavar="PART,..", help="more parts to run")
-    up.add_argument(
-        "--no-exactly-once", action="store_true", help="Connect without exactly-once source support"
-    )
+    up.add_argument("--no-exactly-once", action="store_true", help="Connect without exactly-once source support")
     _command(commands, "down", _down, "end everything and remove the directory")
     _command(commands, "status", _status, "list the parts; status 3 unless all run")
     _part_command(commands, "logs", _logs, "print the end of a part's log, or of all", optional=True)

@@ -64,9 +64,7 @@ class Downloader:
     def __init__(self, target: Path) -> None:
         """Prepare to download into a directory."""
         requests = importlib.import_module("requests")
-        retry = importlib.import_module("urllib3").Retry(
-            total=_ATTEMPTS, backoff_factor=1, status_forcelist=_BUSY
-        )
+        retry = importlib.import_module("urllib3").Retry(total=_ATTEMPTS, backoff_factor=1, status_forcelist=_BUSY)
         self._target = target
         self._context = importlib.import_module("jgo.maven").MavenContext(remote_repos=mirrors())
         self._session = requests.Session()
