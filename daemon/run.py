@@ -87,8 +87,6 @@ class Daemon:
             self._parts.start().run(tables, topics, messages, rebackfill=rebackfill, accept=accept)
         except ConfigError as error:
             raise self._parts.config.locate(error) from None
-        except NotReadyError as error:  # the connector does not deliver yet: so does a daemon wait, and says for what
-            raise TransientError(error.what, where="source") from error
         except NotReadyError as error:
             hint = "see `changeover connector status`"
             raise TransientError(error.what, where=error.where, hint=hint) from error

@@ -48,15 +48,6 @@ class Ground:
             raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
         return done.stdout
 
-    def progress(self) -> tuple[int, int]:
-        """Events consumed so far, and the sum of all positions, as the target's checkpoints have them."""
-        row = self.target.execute(
-            "SELECT coalesce(sum(consumed), 0), coalesce(sum(next_offset), 0) FROM changeover.checkpoint"
-            " WHERE table_name IS NOT NULL"
-        ).fetchone()
-        assert row is not None
-        return int(row[0]), int(row[1])
-
 
 @contextmanager
 def ground(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from tests.bench.figures import Figure
 from tests.bench.ground import Ground, ended, ground, wait_delivered
@@ -16,9 +17,10 @@ from tests.support.processes import Daemon
 from tests.support.stack import Stack
 
 EVENTS_PER_S_FLOOR = 30_000
-RSS_MB_FLOOR = 250
+PEAK_MB_FLOOR = 250
 INSERTS, UPDATES = 240_000, 120_000
 ROWS_PER_TRANSACTION = 20
+PASSES = 3
 APPLY_BOUND_S = 120
 
 LOAD = f"""
@@ -40,7 +42,7 @@ END $$
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """How the topic was applied."""
+    """How the topic was applied once."""
 
     events: int
     seconds: float
@@ -50,37 +52,52 @@ class Pass:
 
 def figures(stack: Stack) -> Iterator[Figure]:
     """Measure and verify."""
-    settings = Settings(partitions=1, workers=1, chunk_rows=100_000, sections={"connect": {"schemas_enable": True}})
+    settings = Settings(partitions=1, workers=1, sections={"connect": {"schemas_enable": True}})
     with ground(stack, "stream", SOURCE_SQL, TARGET_SQL, [MAPPING], settings) as at:
         preload(at)
-        done = apply(at)
-        rows_equal(at)
-    yield Figure("stream: one worker, preloaded topic", done.events / done.seconds, "events/s", EVENTS_PER_S_FLOOR)
-    yield Figure("stream: peak memory of the daemon", done.peak_mb, "MB", RSS_MB_FLOOR, at_most=True)
-    yield Figure("stream: CPU time of the daemon", done.cpu_s / done.events * 1e6, "us/event")
+        passes = []
+        for _ in range(PASSES):
+            passes.append(apply(at))
+            rows_equal(at)
+    speed = median(found.events / found.seconds for found in passes)
+    cpu = median(found.cpu_s / found.events * 1e6 for found in passes)
+    yield Figure("stream: one worker, preloaded topic, median", speed, "events/s", EVENTS_PER_S_FLOOR)
+    yield Figure("stream: CPU time of the daemon, median", cpu, "us/event")
+    yield Figure("stream: peak memory of the daemon", max(p.peak_mb for p in passes), "MB", PEAK_MB_FLOOR, at_most=True)
 
 
 def preload(at: Ground) -> None:
-    """Start the pipeline on an empty table, end the daemon, and then fill the topic."""
+    """Start the pipeline on an empty table, end the daemon, remember its state, and then fill the topic."""
     at.pipeline.command("connector", "apply")
     with at.pipeline.run() as daemon:
         at.pipeline.wait_lag_zero(daemon)
         ended(daemon)
+    at.target.execute("CREATE TABLE checkpoint_start AS TABLE changeover.checkpoint")
     at.source.execute("SET synchronous_commit = off")
     at.source.execute(LOAD.encode())
     wait_delivered(at)
 
 
 def apply(at: Ground) -> Pass:
-    """Run the daemon over the topic; timed from the first position it commits to the last."""
-    before, _ = at.progress()
+    """Run the daemon over the whole topic; timed from the first position it commits to the last."""
+    at.target.execute("TRUNCATE app.purchases; DELETE FROM changeover.checkpoint")
+    at.target.execute("INSERT INTO changeover.checkpoint SELECT * FROM checkpoint_start")
+    at.target.execute("CHECKPOINT")
+    before = consumed(at)
     with at.pipeline.run() as daemon:
-        until(lambda: at.progress()[0] > before, 60, lambda: f"the first batch is applied:\n{daemon.output()}")
-        began, used, (first, _) = time.monotonic(), cpu_s(daemon.pid), at.progress()
+        at.pipeline.until(daemon, lambda: consumed(at) > before, 60, "the first batch is applied")
+        began, used, first = time.monotonic(), cpu_s(daemon.pid), consumed(at)
         seconds = _finish(at, daemon, before + INSERTS + UPDATES) - began
-        found = Pass(at.progress()[0] - first, seconds, cpu_s(daemon.pid) - used, peak_mb(daemon.pid))
+        found = Pass(consumed(at) - first, seconds, cpu_s(daemon.pid) - used, peak_mb(daemon.pid))
         ended(daemon)
     return found
+
+
+def consumed(at: Ground) -> int:
+    """Events consumed so far, as the target's checkpoints have them."""
+    row = at.target.execute("SELECT sum(consumed) FROM changeover.checkpoint WHERE table_name IS NOT NULL").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _finish(at: Ground, daemon: Daemon, events: int) -> float:
@@ -89,6 +106,6 @@ def _finish(at: Ground, daemon: Daemon, events: int) -> float:
     def look() -> float:
         if not daemon.running:
             raise RuntimeError(f"the daemon ended with {daemon.exit_code}:\n{daemon.output()}")
-        return time.monotonic() if at.progress()[0] >= events else 0
+        return time.monotonic() if consumed(at) >= events else 0
 
-    return until(look, APPLY_BOUND_S, lambda: f"{at.progress()[0]} of {events} events are applied")
+    return until(look, APPLY_BOUND_S, lambda: f"{consumed(at)} of {events} events are applied")

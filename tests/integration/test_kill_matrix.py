@@ -26,7 +26,7 @@ CHUNK_ROWS = 100
 RATE = 60.0
 RANDOM_MOMENTS = 20
 CHECK_EVERY = 12
-REACH_S = 60.0
+REACH_S = 30.0
 WHENS: tuple[When, When] = ("before", "after")
 
 
@@ -112,9 +112,12 @@ def _each(kinds: Sequence[Kind], occurrence: int, whens: Sequence[When]) -> list
 
 
 def _kill_at_all(lives: Lives, points: Sequence[Point], check_every: int) -> None:
-    """Die at each point on one going pipeline; when it runs out of chunks to load, it begins anew."""
+    """Die at each point on one going pipeline: the worker's first, beginning anew where no chunk is left to load.
+
+    A check loads every chunk, so that the daemon's points find a stream that has something to write.
+    """
     missed: list[Point] = []
-    for number, point in enumerate(points, 1):
+    for number, point in enumerate(sorted(points, key=_is_the_daemons), 1):
         if not _kill_at(lives, point):
             missed.append(point)
         if number % check_every == 0:
@@ -124,8 +127,14 @@ def _kill_at_all(lives: Lives, points: Sequence[Point], check_every: int) -> Non
     print("not reached:", *missed, sep="\n  ")
 
 
+def _is_the_daemons(point: Point) -> bool:
+    return point.kind is not None and point.kind.role == "daemon"
+
+
 def _kill_at(lives: Lives, point: Point) -> bool:
-    worker = point.kind is not None and point.kind.role == "worker"
+    worker = not _is_the_daemons(point)
+    if not worker and lives.chunks_left():
+        lives.check(workload.QUESTIONS)
     if worker and lives.chunks_left() < 20:
         lives.reset()
         lives.count(worker=False, chunks_left=10**6, events=1)
