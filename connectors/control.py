@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from sqlalchemy import (
@@ -53,9 +53,13 @@ UPGRADE_LOCK = 0x6368616E67656F76
 
 @dataclass(frozen=True, slots=True)
 class PipelineRow:
-    """The pipeline's own row. noted_xid: rule 1's N. sealed: no writer may write any more."""
+    """The pipeline's own row. noted_xid: rule 1's N. sealed: no writer may write any more.
+
+    stream_id: tells the connector's publication from one that was made anew; empty where it is somebody else's.
+    """
 
     source_id: str
+    stream_id: str
     noted_xid: int
     sealed: bool
     phase: str
@@ -94,11 +98,13 @@ class ControlStore:
         """This pipeline's row; None before its first start. `lock` holds it until the transaction ends."""
         query = select(pipeline).where(pipeline.c.pipeline == self.name)
         found = connection.execute(query.with_for_update() if lock else query).one_or_none()
-        return PipelineRow(found.source_id, found.noted_xid, found.sealed, found.phase) if found else None
+        if found is None:
+            return None
+        return PipelineRow(found.source_id, found.stream_id, found.noted_xid, found.sealed, found.phase)
 
     def put_pipeline(self, connection: Connection, row: PipelineRow) -> None:
         """Write the pipeline's row at its first start, and raise its noted transaction id when tables join."""
-        values = {"source_id": row.source_id, "noted_xid": row.noted_xid, "sealed": row.sealed, "phase": row.phase}
+        values = asdict(row)
         changed = {"noted_xid": row.noted_xid, "phase": row.phase}
         statement = upsert(pipeline).values(pipeline=self.name, **values)
         connection.execute(statement.on_conflict_do_update(constraint=pipeline.primary_key, set_=changed))
@@ -106,6 +112,11 @@ class ControlStore:
     def set_phase(self, connection: Connection, phase: str) -> None:
         """Remember the phase that the pipeline has reached."""
         connection.execute(update(pipeline).where(pipeline.c.pipeline == self.name).values(phase=phase))
+
+    def forget(self, connection: Connection) -> None:
+        """Delete all of this pipeline's state: whoever still works for it finds out at the next position or chunk."""
+        for table in (checkpoint, chunk, key_fence, mapping, table_state, pipeline):
+            connection.execute(delete(table).where(table.c.pipeline == self.name))
 
     def lock_start(self, connection: Connection) -> None:
         """Held to the end of the transaction: one process at a time starts a pipeline of this name."""

@@ -39,6 +39,7 @@ pipeline = Table(
     metadata,
     Column("pipeline", Text, primary_key=True),
     Column("source_id", Text, nullable=False),
+    Column("stream_id", Text, nullable=False, server_default=""),
     Column("noted_xid", BigInteger, nullable=False),
     Column("sealed", Boolean, nullable=False, server_default=text("false")),
     Column("phase", Text, nullable=False),

@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--no-backfill", action="store_true", help="leave the chunks to `changeover backfill` elsewhere")
     run.add_argument("--rebackfill", action="append", default=[], metavar="TABLE", help="make a target table anew")
     run.add_argument("--accept-mapping", action="append", default=[], metavar="TABLE", help="keep rows as they are")
+    run.add_argument("--anew", action="store_true", help="empty the target tables and start the pipeline over")
     run.set_defaults(command=_run)
 
     backfill = commands.add_parser("backfill", help="one backfill worker, until no chunk is left")
@@ -124,7 +125,7 @@ def _run(options: argparse.Namespace) -> None:
     parts = _parts(options)
     _stop_on_signals(parts.stop)
     daemon = Daemon(parts, Metrics(), Health(time.monotonic), backfill=not options.no_backfill)
-    daemon.run(rebackfill=options.rebackfill, accept=options.accept_mapping)
+    daemon.run(rebackfill=options.rebackfill, accept=options.accept_mapping, anew=options.anew)
 
 
 def _backfill(options: argparse.Namespace) -> int:

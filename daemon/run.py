@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.change import Batch
 from connectors.chunks import ChunkState
+from connectors.postgresql.session import server_of
 from connectors.tables import MappedTable
 from daemon.buffer import Buffer
 from daemon.health import Health
@@ -18,6 +19,7 @@ from daemon.http import Server, serve
 from daemon.metrics import Metrics
 from daemon.prepare import Topic
 from daemon.reader import Reader
+from daemon.start import check_slot
 from daemon.status import status_of
 from daemon.stream import Applied, Stream
 from daemon.watch import Watch
@@ -52,12 +54,13 @@ class Daemon:
         self._heartbeat: Heartbeat | None = None
         self._watch = Watch(metrics, time.monotonic)
 
-    def run(self, *, rebackfill: Sequence[str] = (), accept: Sequence[str] = ()) -> None:
-        """Start, stream, stop."""
+    def run(self, *, rebackfill: Sequence[str] = (), accept: Sequence[str] = (), anew: bool = False) -> None:
+        """Start, stream, stop. rebackfill, accept, anew: what the user decided about rows that are there already."""
+        decided = {"rebackfill": rebackfill, "accept": accept, "anew": anew}
         self._serve()
         self._health.started()
         try:
-            tables, topics, messages = self._parts.backoff().call(lambda: self._start(rebackfill, accept), self._failed)
+            tables, topics, messages = self._parts.backoff().call(lambda: self._start(decided), self._failed)
             self._stream(tables, topics, messages)
         except ChangeoverError as error:
             if self._parts.stop.is_set() and isinstance(error, TransientError):
@@ -77,14 +80,12 @@ class Daemon:
             facts = {"error": str(error)}
         return {**facts, "waiting_for": self._waiting_for, "lag_s": self._heartbeat_lag()}
 
-    def _start(
-        self, rebackfill: Sequence[str], accept: Sequence[str]
-    ) -> tuple[dict[str, MappedTable], dict[str, Topic], Topic]:
+    def _start(self, decided: Mapping[str, Any]) -> tuple[dict[str, MappedTable], dict[str, Topic], Topic]:
         self._health.beat()
         tables = self._parts.tables()
         topics, messages = self._parts.topics(tables)
         try:
-            self._parts.start().run(tables, topics, messages, rebackfill=rebackfill, accept=accept)
+            self._parts.start().run(tables, topics, messages, **decided)
         except ConfigError as error:
             raise self._parts.config.locate(error) from None
         except NotReadyError as error:
@@ -191,7 +192,9 @@ class Daemon:
             return
         self._slot_seen = now
         try:
-            self._watch.slot(self._source.slot(self._parts.config.source.slot))
+            slot = self._source.slot(self._parts.config.source.slot)
+            self._watch.slot(slot)
+            check_slot(slot, self._parts.config.source.slot, f"source {server_of(self._source.url)}")
         except TransientError as error:
             self._source.close()
             self._failed(error)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from connectors.chunks import Position
 from connectors.control import ControlStore, PipelineRow
-from connectors.postgresql.source import PostgresSource
+from connectors.postgresql.session import server_of
+from connectors.postgresql.source import PostgresSource, SlotPosition
 from connectors.postgresql.target import PostgresTarget, TargetTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
@@ -20,6 +22,14 @@ from mappers.errors import ConfigError, FatalError, Problem
 log = logging.getLogger(__name__)
 START_WATER = (0, 0)
 """The high water of a partition in which nothing was seen yet: an event whose last commit is unknown is below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNames:
+    """What the stream hangs on at the source."""
+
+    slot: str
+    publication: str
 
 
 class Start:
@@ -32,6 +42,7 @@ class Start:
         control: ControlStore,
         barrier: Barrier,
         ends: Callable[[Iterable[str]], Mapping[tuple[str, int], int]],
+        stream: StreamNames,
         chunk_rows: int,
     ) -> None:
         self._source = source
@@ -39,6 +50,7 @@ class Start:
         self._control = control
         self._barrier = barrier
         self._ends = ends
+        self._stream = stream
         self._chunk_rows = chunk_rows
 
     def run(
@@ -49,10 +61,13 @@ class Start:
         *,
         rebackfill: Sequence[str] = (),
         accept: Sequence[str] = (),
+        anew: bool = False,
     ) -> None:
         """Create or upgrade the control schema, check what is stored against what is there, and start new tables."""
         with self._target.begin() as transaction:
             self._control.ensure(transaction.control)
+            if anew:
+                self._forget(transaction, tables)
         self._accept(tables, rebackfill, accept)
         with self._target.begin() as transaction:
             new = self._check(transaction, tables, topics, messages)
@@ -71,13 +86,23 @@ class Start:
             raise FatalError(
                 "the source is another database than the one this pipeline was started on",
                 where=f"pipeline {self._control.name}",
-                hint="after a restore or a rebuild start it anew under another pipeline name",
+                hint="after a restore or a rebuild start it over: `run --anew`",
             )
+        if row is not None:
+            self._check_stream(row)
         problems = fingerprint_problems(tables, self._control.fingerprints(transaction.control))
         if problems:
             raise ConfigError(problems)
         check_topics(self._control.positions(transaction.control), [*topics.values(), messages])
         return sorted(tables.keys() - self._control.versions(transaction.control).keys())
+
+    def _check_stream(self, row: PipelineRow) -> None:
+        """A slot that is gone, or was made anew with its publication, has missed changes that nobody can bring back."""
+        where = f"source {server_of(self._source.url)}"
+        check_slot(self._source.slot(self._stream.slot), self._stream.slot, where)
+        if row.stream_id not in ("", self._source.publication_id(self._stream.publication)):
+            what = f"the connector was deleted since this pipeline started (publication {self._stream.publication})"
+            raise FatalError(f"{what}: changes were lost that the stream has not seen", where=where, hint=OVER)
 
     def _start(self, tables: Mapping[str, MappedTable], topics: Mapping[str, Topic], messages: Topic) -> None:
         self._barrier.delivered(self._barrier.sentinel())
@@ -106,7 +131,13 @@ class Start:
         )
         self._control.put_pipeline(
             transaction.control,
-            PipelineRow(self._source.system_id(), self._source.new_xid(), sealed=False, phase="backfilling"),
+            PipelineRow(
+                self._source.system_id(),
+                self._source.publication_id(self._stream.publication),
+                self._source.new_xid(),
+                sealed=False,
+                phase="backfilling",
+            ),
         )
 
     def _plan_chunks(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
@@ -147,9 +178,39 @@ class Start:
     def _rebackfill(self, mapped: MappedTable) -> None:
         """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight."""
         with self._target.begin() as transaction:
-            self._control.lock_table(transaction.control, mapped.name)
-            transaction.truncate(mapped)
+            self._empty(transaction, mapped)
             self._control.reset_chunks(transaction.control, mapped.name)
+
+    def _forget(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
+        """As if the pipeline had never been: its rows and its state go."""
+        self._control.lock_start(transaction.control)
+        for mapped in tables.values():
+            self._empty(transaction, mapped)
+        self._control.forget(transaction.control)
+        log.warning("the pipeline starts over: its target tables were emptied")
+
+    def _empty(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
+        problems = [
+            Problem(
+                ("tables", entry.index, "if_not_empty"),
+                f"{entry.target.full_name} keeps rows that are not this pipeline's, so it cannot be emptied",
+                "delete the pipeline's own rows by hand, and start it under another name",
+            )
+            for entry in mapped.entries
+            if entry.not_empty == "keep"
+        ]
+        if problems:
+            raise ConfigError(problems)
+        self._control.lock_table(transaction.control, mapped.name)
+        transaction.truncate(mapped)
+
+
+def check_slot(slot: SlotPosition | None, name: str, where: str) -> None:
+    """Raise FatalError where the slot is gone, or the server gave up the log that it needs."""
+    lost = "is gone" if slot is None else "has lost its WAL" if slot.wal_status == "lost" else ""
+    if lost:
+        what = f"the replication slot {name} {lost}: changes were lost that the stream has not seen"
+        raise FatalError(what, where=where, hint=OVER)
 
 
 def check_topics(positions: Sequence[Position], topics: Sequence[Topic]) -> None:
@@ -164,4 +225,5 @@ def check_topics(positions: Sequence[Position], topics: Sequence[Topic]) -> None
             raise FatalError(what, where=name, hint=ANEW)
 
 
-ANEW = "its events cannot be put in order any more: start this pipeline's tables anew"
+ANEW = "its events cannot be put in order any more: start over with `run --anew`"
+OVER = "run `connector delete`, `connector apply` and `run --anew`: the tables are read from the beginning"

@@ -147,7 +147,7 @@ class Stream:
             raise FatalError(
                 "the table was truncated, and its topic has several partitions, so that the truncate has no order",
                 where=f"table {mapped.name}",
-                hint="use kafka.partitions: 1 for tables that are truncated, and start this table anew",
+                hint="start over with `run --anew`, and with kafka.partitions: 1 for tables that are truncated",
             )
         transaction.truncate(mapped)
         self._control.reset_chunks(transaction.control, mapped.name)

@@ -155,7 +155,7 @@ def _check_continuity(plan: StreamPlan, conn: psycopg.Connection[Any], connect: 
         raise FatalError(
             f"it {gone}: changes were lost that the stream has not seen",
             where=f"replication slot {plan.slot}",
-            hint="run `connector delete`, then `connector apply`, and start this pipeline's tables anew",
+            hint="run `connector delete`, `connector apply` and `run --anew`: the tables are read from the beginning",
         )
 
 

@@ -26,7 +26,7 @@ from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
-from daemon.start import Start
+from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from mappers.errors import ChangeoverError, TransientError
 
@@ -106,7 +106,8 @@ class Parts:
         """Brings the control state up to the configuration."""
         chunk_rows = self.config.backfill.chunk_rows
         barrier = self.barrier(limit_s)
-        return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, chunk_rows)
+        stream = StreamNames(self.config.source.slot, self.config.source.publication)
+        return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, stream, chunk_rows)
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""

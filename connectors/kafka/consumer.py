@@ -136,13 +136,13 @@ class ChangeConsumer:
             raise FatalError(
                 f"the next event wanted is {offset}, but the topic begins at {low}: its retention removed events",
                 where=place,
-                hint="raise kafka.retention_h and start this pipeline's tables anew",
+                hint="raise kafka.retention_h and start over with `run --anew`",
             )
         if offset > high:
             raise FatalError(
                 f"the position in the target is {offset}, but the topic ends at {high}: it was recreated or truncated",
                 where=place,
-                hint="start this pipeline's tables anew",
+                hint="start over with `run --anew`",
             )
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -198,7 +198,7 @@ class ChangeConsumer:
             return FatalError(
                 f"the topic no longer has the wanted offset ({error.str()})",
                 where=self._where,
-                hint="its retention removed events: raise kafka.retention_h and start this pipeline's tables anew",
+                hint="its retention removed events: raise kafka.retention_h and start over with `run --anew`",
             )
         if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             return FatalError(error.str(), where=self._where, hint="run `changeover connector apply`")

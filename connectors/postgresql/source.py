@@ -94,6 +94,14 @@ class PostgresSource:
             row = self.connection().execute(query, (name,)).fetchone()
         return SlotPosition(*row) if row else None
 
+    def publication_id(self, name: str) -> str:
+        """Tells a publication from one of the same name that was made anew; empty where there is none."""
+        with translated("source", self.url):
+            row = (
+                self.connection().execute("SELECT oid::text FROM pg_publication WHERE pubname = %s", (name,)).fetchone()
+            )
+        return str(row[0]) if row else ""
+
     def rows_estimate(self, table: Table) -> int:
         """How many rows the table has: counted where that is quick, else as the planner believes."""
         if table.rows_estimate > SAMPLE_ABOVE_ROWS:
