@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from connectors.postgresql.keys import KeyForm
+from connectors.snapshot import Snapshot
 from connectors.wire import WireColumn
 from mappers.mapping import Entry, Table
 
@@ -16,7 +17,8 @@ class MappedTable:
     """One source table and all entries it feeds.
 
     wires: the columns that travel, in row order; every `Row` of this table has one value for each. types: source column
-    -> its type as the target knows it, text where it does not. form: how keys are written and ordered.
+    -> its type as the target knows it, text where it does not. form: how keys are written and ordered. read_after:
+    every transaction that this snapshot sees had been committed before the catalogue was read.
     """
 
     number: int
@@ -25,6 +27,7 @@ class MappedTable:
     wires: tuple[WireColumn, ...]
     types: Mapping[str, str]
     form: KeyForm
+    read_after: Snapshot
 
     @property
     def name(self) -> str:

@@ -16,6 +16,8 @@ def decoders(
     """Topic -> (source table, function from value and offset to a Change)."""
     made: dict[str, tuple[str | None, Decode]] = {messages.name: (None, decode_message)}
     for name, mapped in tables.items():
-        decoder = TableDecoder(topics[name].name, mapped.table, mapped.wires, mapped.form.columns)
+        decoder = TableDecoder(
+            topics[name].name, mapped.table, mapped.wires, mapped.form.columns, read_after=mapped.read_after
+        )
         made[topics[name].name] = (name, decoder.decode)
     return made

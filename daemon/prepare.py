@@ -12,6 +12,7 @@ from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.wire import wire_columns
+from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.config import Config
 from mappers.errors import ConfigError, FatalError, Problem
@@ -36,9 +37,10 @@ class Topic:
 def mapped_tables(config: Config, source: PostgresSource, target: PostgresTarget) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
     try:
+        read_after = source.snapshot()
         entries = _entries(config, source, target)
         _check_grants(entries, source, target)
-        return _checked(entries, target)
+        return _checked(entries, target, read_after)
     except ConfigError as error:
         raise config.locate(error) from None
 
@@ -77,13 +79,13 @@ def _rights(grant: MissingGrant) -> str:
     return f"{', '.join(grant.privileges)} on" if grant.privileges else "use the schema of"
 
 
-def _checked(entries: Sequence[Entry], target: PostgresTarget) -> dict[str, MappedTable]:
+def _checked(entries: Sequence[Entry], target: PostgresTarget, read_after: Snapshot) -> dict[str, MappedTable]:
     problems: list[Problem] = []
     tables: dict[str, MappedTable] = {}
     for number, table in enumerate({entry.source.full_name: entry.source for entry in entries}.values()):
         mine = tuple(entry for entry in entries if entry.source.full_name == table.full_name)
         try:
-            mapped = _mapped(number, table, mine, target)
+            mapped = _mapped(number, table, mine, target, read_after)
         except ConfigError as error:
             problems += [_placed(problem, mine[0]) for problem in error.problems]
             continue
@@ -95,7 +97,9 @@ def _checked(entries: Sequence[Entry], target: PostgresTarget) -> dict[str, Mapp
     return tables
 
 
-def _mapped(number: int, table: Table, entries: tuple[Entry, ...], target: PostgresTarget) -> MappedTable:
+def _mapped(
+    number: int, table: Table, entries: tuple[Entry, ...], target: PostgresTarget, read_after: Snapshot
+) -> MappedTable:
     wanted = frozenset().union(*(entry.inputs for entry in entries))
     wires = wire_columns(table, wanted)
     try:
@@ -104,7 +108,7 @@ def _mapped(number: int, table: Table, entries: tuple[Entry, ...], target: Postg
         problem = f"a key of type {error} cannot be followed: its text form is not exact"
         raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
     types = target.known_types(table, [wire.name for wire in wires])
-    return MappedTable(number, table, entries, wires, types, form)
+    return MappedTable(number, table, entries, wires, types, form, read_after)
 
 
 def _placed(problem: Problem, entry: Entry) -> Problem:

@@ -17,6 +17,7 @@ from connectors.kafka.decode_careful import Careful, Where, control, parse, tomb
 from connectors.kafka.decode_fast import NONE_MISSING, Shape, Unusual, astuple, fast_way, lax_pair
 from connectors.kafka.decode_values import Placeholder, Unfit
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
+from connectors.snapshot import Snapshot
 from connectors.wire import Wire, WireColumn
 from mappers.errors import ConfigError, Problem
 from mappers.mapping import Table
@@ -39,7 +40,8 @@ class TableDecoder:
     """Decodes the values of one table's topic. Not for use by several threads at once.
 
     columns: the wanted columns (`wire_columns`), in the order of the rows to be made. key: the source key's columns,
-    all wanted. time_precision: the connector's time.precision.mode, used for messages without a schema.
+    all wanted. time_precision: the connector's time.precision.mode, used for messages without a schema. read_after:
+    what had been committed before the catalogue was read.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class TableDecoder:
         placeholder: str = PLACEHOLDER,
         *,
         time_precision: TimePrecision = "microseconds",
+        read_after: Snapshot | None = None,
     ) -> None:
         self.topic = topic
         self.table = table.full_name
@@ -61,7 +64,7 @@ class TableDecoder:
         _check_key(self.table, self.columns, self.key)
         self.placeholder = Placeholder(placeholder)
         positions = [wanted.index(name) for name in self.key]
-        self._careful = Careful(self.columns, self.names, positions, self.placeholder, table)
+        self._careful = Careful(self.columns, self.names, positions, self.placeholder, table, read_after)
         self._refill = table.replica_identity == "f"
         plain = self._make(units_without_schema(self.columns, time_precision), b"")
         self._shapes = {b"": plain}
@@ -139,7 +142,7 @@ class TableDecoder:
         for prefix, shape in self._shapes.items():
             if prefix and value.startswith(prefix):
                 return shape
-        units = units_of_schema(document.get("schema"), self.columns, self.names)
+        units = units_of_schema(document.get("schema"), self.columns, self._careful.known(document["payload"]))
         prefix = _prefix(value) or _NO_PREFIX
         shape = self._make(units, prefix)
         while len(self._shapes) >= _SHAPES_KEPT:

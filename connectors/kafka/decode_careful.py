@@ -15,6 +15,7 @@ import msgspec
 from connectors.change import Change, Key, Row, Sequence2
 from connectors.kafka.decode_values import Placeholder, Unfit, reader
 from connectors.kafka.schema import Units, check_names
+from connectors.snapshot import Snapshot, widen
 from connectors.wire import WireColumn
 from mappers.errors import RecordError
 from mappers.mapping import Table
@@ -50,7 +51,9 @@ class Careful:
         key: Sequence[int],
         placeholder: Placeholder,
         table: Table,
+        read_after: Snapshot | None,
     ) -> None:
+        self._read_after = read_after
         self.columns = columns
         self.names = frozenset(names)
         self.key = tuple(key)
@@ -69,14 +72,26 @@ class Careful:
         if op == "d":
             key = self._deleted(event.get("before"), units)
         elif op != "t":
-            row, missing = self._row(event.get("after"), event.get("before"), units)
+            row, missing = self._row(event, units)
             key = self._key([row[place] for place in self.key])
         return Change(op, key, row, missing, xid, sequence, offset, commit)
 
-    def _row(self, after: Any, before: Any, units: Units) -> tuple[Row, frozenset[int]]:
+    def known(self, event: Any) -> frozenset[str] | None:
+        """The columns that an event may have besides the wanted ones; None where it may have any.
+
+        What an event from before the catalogue was read has, and the catalogue has not, was dropped or renamed since.
+        """
+        source = event.get("source") if isinstance(event, dict) else None
+        xid = source.get("txId") if isinstance(source, dict) else None
+        seen = self._read_after
+        older = seen is not None and isinstance(xid, int) and seen.sees(widen(xid, seen.xmax))
+        return None if older else self.names
+
+    def _row(self, event: Any, units: Units) -> tuple[Row, frozenset[int]]:
+        after, before = event.get("after"), event.get("before")
         if not isinstance(after, dict):
             raise Unfit("the event has no row after the change", _ENVELOPE)
-        check_names(after, self.columns, self.names)
+        check_names(after, self.columns, self.known(event))
         values: list[object] = []
         missing: set[int] = set()
         for place, (column, unit) in enumerate(zip(self.columns, units, strict=True)):

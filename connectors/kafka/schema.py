@@ -66,20 +66,20 @@ def _assumed(column: WireColumn, mode: TimePrecision) -> Unit | None:
     return Unit.MICROS if fixed or precision(column.type) > 3 else Unit.MILLIS
 
 
-def units_of_schema(schema: Any, columns: Sequence[WireColumn], known: Collection[str]) -> Units:
+def units_of_schema(schema: Any, columns: Sequence[WireColumn], known: Collection[str] | None) -> Units:
     """The unit of each wanted column, after the schema was found to agree with the catalogue. Raises Unfit.
 
-    `known`: all columns of the table, wanted or not.
+    `known`: all columns of the table, wanted or not; None where there may be others.
     """
     fields = _row_fields(schema)
     check_names(fields, columns, known)
     return tuple(_agree(column, fields[column.name]) for column in columns)
 
 
-def check_names(present: Collection[str], columns: Sequence[WireColumn], known: Collection[str]) -> None:
+def check_names(present: Collection[str], columns: Sequence[WireColumn], known: Collection[str] | None) -> None:
     """Raises Unfit where a column is new or a wanted one is not there."""
     for name in present:
-        if name not in known:
+        if known is not None and name not in known:
             raise Unfit(
                 f"column {name} is new: the catalogue that was read does not have it", f"map it, then {_RESTART}"
             )
@@ -88,7 +88,7 @@ def check_names(present: Collection[str], columns: Sequence[WireColumn], known: 
             raise Unfit(
                 f"column {column.name} is mapped but not in the event: dropped, renamed or excluded",
                 "check column.exclude.list, the publication and field.name.adjustment.mode, "
-                f"or take the column out of the mapping and {_RESTART}",
+                f"or take the column out of the mapping and {_RESTART}; an event older than the column: `run --anew`",
             )
 
 
