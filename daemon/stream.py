@@ -149,6 +149,13 @@ class Stream:
                 where=f"table {mapped.name}",
                 hint="start over with `run --anew`, and with kafka.partitions: 1 for tables that are truncated",
             )
+        kept = [entry.name for entry in mapped.entries if entry.not_empty == "keep"]
+        if kept:
+            raise FatalError(
+                "the table was truncated, and its target keeps rows that are not this pipeline's",
+                where=kept[0],
+                hint="delete the pipeline's own rows by hand, and start it under another name",
+            )
         transaction.truncate(mapped)
         self._control.reset_chunks(transaction.control, mapped.name)
 
