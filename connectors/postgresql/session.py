@@ -125,13 +125,10 @@ def _grant(what: str, role: str) -> str:
     return f"GRANT it to {role}; a new start names what is missing on the mapped tables, as statements"
 
 
+_LOGIN = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba.conf entry|(role|database) \".*\" does not exist"
+)
+
+
 def _refused_login(what: str) -> bool:
-    return any(
-        words in what
-        for words in (
-            "password authentication failed",
-            "no password supplied",
-            "no pg_hba.conf entry",
-            "does not exist",
-        )
-    )
+    return _LOGIN.search(what) is not None

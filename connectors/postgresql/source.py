@@ -53,12 +53,14 @@ class PostgresSource:
         self.url = url
         self._timeout_s = timeout_s
         self._connection: psycopg.Connection | None = None
+        self._reader: psycopg.Connection | None = None
 
     def close(self) -> None:
-        """Close the connection; the next call opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Close the connections; the next call opens another."""
+        for connection in (self._connection, self._reader):
+            if connection is not None:
+                connection.close()
+        self._connection = self._reader = None
 
     def connection(self) -> psycopg.Connection:
         """The shared autocommit connection, opened when needed."""
@@ -197,14 +199,27 @@ class PostgresSource:
 
     @contextmanager
     def reading(self, table: Table) -> Iterator[Reading]:
-        """A read-only repeatable-read transaction on a connection of its own; errors of the body stay its own."""
-        connection = connect(self.url, "source", timeout_s=self._timeout_s)
+        """A read-only repeatable-read transaction on a connection of its own; errors of the body stay its own.
+
+        The connection is kept for the next reading unless something went wrong on it.
+        """
+        connection = self._reader or connect(self.url, "source", timeout_s=self._timeout_s)
+        self._reader = None
         try:
             with translated("source", self.url):
                 snapshot = _begin(connection, table)
             yield Reading(self.url, connection, snapshot)
-        finally:
+            with translated("source", self.url):
+                connection.execute("COMMIT")
+        except BaseException:
             connection.close()
+            raise
+        self._keep(connection)
+
+    def _keep(self, connection: psycopg.Connection) -> None:
+        spare, self._reader = self._reader, connection
+        if spare is not None:  # a reading within a reading made its own
+            spare.close()
 
     def rows_by_key(
         self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]

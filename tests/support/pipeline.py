@@ -109,7 +109,12 @@ class Pipeline:
             "pipeline": name,
             "source": {"kind": "postgresql", "url": "${SOURCE_URL}", "topic_prefix": name},
             "target": {"kind": "postgresql", "url": "${TARGET_URL}"},
-            "kafka": {"bootstrap_servers": stack.kafka, "partitions": wanted.partitions},
+            "kafka": {
+                "bootstrap_servers": stack.kafka,
+                "partitions": wanted.partitions,
+                # A killed daemon's partitions move when its session ends, and tests kill a lot.
+                "settings": {"session.timeout.ms": 1500, "heartbeat.interval.ms": 300},
+            },
             "connect": {"url": stack.connect_url, "exactly_once": wanted.exactly_once},
             "backfill": {"workers": wanted.workers, "chunk_rows": wanted.chunk_rows},
             "heartbeat": {"interval_s": 0.5},
