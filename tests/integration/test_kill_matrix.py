@@ -26,7 +26,7 @@ CHUNK_ROWS = 100
 RATE = 60.0
 RANDOM_MOMENTS = 20
 CHECK_EVERY = 12
-REACH_S = 30.0
+REACH_S = 20.0
 WHENS: tuple[When, When] = ("before", "after")
 
 
