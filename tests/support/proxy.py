@@ -22,6 +22,7 @@ from urllib.parse import urlsplit, urlunsplit
 from tests.support import wire
 
 READ = 1 << 18
+LOOKS = 5
 When = Literal["before", "after"]
 
 
@@ -260,11 +261,15 @@ class _Link:
 
 
 def _role(port: int, group: int) -> str:
-    """Who has the local end of this connection: the group's leader, another of the group, or somebody else."""
-    inode = _inode(port)
-    for pid in _members(group):
-        if inode is not None and inode in _sockets(pid):
-            return "daemon" if pid == group else "worker"
+    """Who has the local end of this connection: the group's leader, another of the group, or somebody else.
+
+    The kernel's table is read in pages, and a socket that moves between two of them is missed: look again.
+    """
+    for _ in range(LOOKS):
+        inode = _inode(port)
+        for pid in _members(group):
+            if inode is not None and inode in _sockets(pid):
+                return "daemon" if pid == group else "worker"
     return "other"
 
 
