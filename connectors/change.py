@@ -45,6 +45,7 @@ class Slice(msgspec.Struct, frozen=True):
     """A run of changes of one partition, and the positions around it.
 
     [start, end) are Kafka offsets; `end` can lie beyond the last change where transaction markers follow it.
+    size: bytes of the events as they travelled, which bounds the memory they take.
     """
 
     topic: str
@@ -54,6 +55,7 @@ class Slice(msgspec.Struct, frozen=True):
     start: int
     end: int
     changes: Sequence[Change]
+    size: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True):

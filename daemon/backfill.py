@@ -14,10 +14,11 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from connectors.chunks import ChunkRow, ChunkState
-from connectors.control import ControlStore
+from connectors.control.store import ControlStore
 from connectors.postgresql.chunk_copy import Pushdown, copy_text, load
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget, Session, TargetTransaction
+from connectors.postgresql.target import PostgresTarget, Session
+from connectors.postgresql.transaction import TargetTransaction
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.claims import release_abandoned
@@ -72,7 +73,7 @@ class Worker:
 
     def _noted_xid(self, session: Session) -> int:
         with session.begin() as transaction:
-            row = self._control.pipeline(transaction.control)
+            row = self._control.pipeline.get(transaction.control)
         if row is None:
             raise FatalError("the pipeline has not been started", hint="run `changeover run` once")
         return row.noted_xid
@@ -90,18 +91,18 @@ class Worker:
         """Commit the claim of one chunk: the snapshot is taken after it, never before (rule 5)."""
         with session.begin() as transaction:
             release_abandoned(self._control, transaction.control)
-            chunk = self._control.next_chunk(transaction.control, self._tables, [ChunkState.PENDING])
+            chunk = self._control.chunks.next(transaction.control, self._tables, [ChunkState.PENDING])
             if chunk is None:
                 return None
             state = claimed(chunk.state)
             assert state is not None
             mine = replace(chunk, state=state, attempt=chunk.attempt + 1, snapshot=None)
-            self._control.set_chunk(transaction.control, chunk, state, attempt=mine.attempt, claim=True)
+            self._control.chunks.move(transaction.control, chunk, state, attempt=mine.attempt, claim=True)
             return mine
 
     def _unfinished(self, session: Session) -> bool:
         with session.begin() as transaction:
-            chunks = self._control.chunks(transaction.control)
+            chunks = self._control.chunks.all(transaction.control)
         return any(chunk.state is not ChunkState.DONE for chunk in chunks if chunk.table in self._tables)
 
     def _load(self, session: Session, chunk: ChunkRow) -> bool:
@@ -141,8 +142,8 @@ class Worker:
         than it, and the holders make room (`make_room`); all in one transaction.
         """
         with session.begin() as transaction:
-            self._control.lock_table(transaction.control, chunk.table)
-            self._control.share_chunks(transaction.control, chunk.table)
+            self._control.positions.lock_table(transaction.control, chunk.table)
+            self._control.chunks.share(transaction.control, chunk.table)
             with self._source.reading(mapped.table) as reading:
                 fenced = self._fenced(transaction, chunk)
                 sizes: list[int] = []
@@ -154,13 +155,13 @@ class Worker:
         return rows
 
     def _fenced(self, transaction: TargetTransaction, chunk: ChunkRow) -> list[tuple[str, ...]]:
-        return [tuple(json.loads(key)) for key in self._control.fenced_keys(transaction.control, chunk.table)]
+        return [tuple(json.loads(key)) for key in self._control.fences.keys(transaction.control, chunk.table)]
 
     def _finish(
         self, transaction: TargetTransaction, chunk: ChunkRow, snapshot: Snapshot, rows: int, size_bytes: int
     ) -> None:
         """Mark the chunk done at this snapshot, if it is still this worker's. Raises FencedError."""
-        done = self._control.set_chunk(
+        done = self._control.chunks.move(
             transaction.control,
             chunk,
             ChunkState.DONE,
@@ -173,9 +174,9 @@ class Worker:
             raise FencedError("the chunk went to another worker", where=f"{chunk.table} #{chunk.number}")
 
     def _record(self, connection: Connection, chunk: ChunkRow, snapshot: Snapshot) -> None:
-        if not self._control.set_chunk(connection, chunk, chunk.state, attempt=chunk.attempt, snapshot=snapshot):
+        if not self._control.chunks.move(connection, chunk, chunk.state, attempt=chunk.attempt, snapshot=snapshot):
             raise FencedError("the chunk went to another worker", where=f"{chunk.table} #{chunk.number}")
 
     def _give_back(self, session: Session, chunk: ChunkRow) -> None:
         with session.begin() as transaction:
-            self._control.set_chunk(transaction.control, chunk, expired(chunk.state), attempt=chunk.attempt)
+            self._control.chunks.move(transaction.control, chunk, expired(chunk.state), attempt=chunk.attempt)

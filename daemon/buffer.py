@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 
-from connectors.change import Batch, Change, Slice
+from msgspec.structs import replace
+
+from connectors.change import Batch, Slice
 
 Partition = tuple[str, int]
 
@@ -38,10 +40,13 @@ class Buffer:
         with self._changed:
             return frozenset(self._held_until)
 
-    def sizes(self) -> dict[Partition, int]:
-        """Events waiting, by partition."""
+    def sizes(self) -> dict[Partition, tuple[int, int]]:
+        """What waits, by partition: (events, bytes as they travelled)."""
         with self._changed:
-            return {where: sum(len(part.changes) for part in queue) for where, queue in self._queues.items()}
+            return {
+                where: (sum(len(part.changes) for part in queue), sum(part.size for part in queue))
+                for where, queue in self._queues.items()
+            }
 
     def put(self, slices: Iterable[Slice]) -> None:
         """Append what was read."""
@@ -91,15 +96,17 @@ class Buffer:
             self._held_until = dict.fromkeys(self._held_until, 0.0)
             self._changed.notify_all()
 
-    def take(self, events_max: int, timeout_s: float) -> Batch | None:
-        """The next batch: at most one slice a partition and about `events_max` events. None after `timeout_s`.
+    def take(self, events_max: int, bytes_max: int, timeout_s: float) -> Batch | None:
+        """The next batch: at most one slice a partition, `events_max` events and about `bytes_max` bytes of them.
+
+        None after `timeout_s`.
 
         A partition stays registered, so that the rest of its slice can be put back, until it is dropped.
         """
         deadline = self._clock() + timeout_s
         with self._changed:
             while True:
-                batch = self._collect(events_max)
+                batch = self._collect(events_max, bytes_max)
                 if batch is not None:
                     return batch
                 left = min([deadline, *self._held_until.values()]) - self._clock()
@@ -107,45 +114,43 @@ class Buffer:
                     return None
                 self._changed.wait(max(0.001, left))
 
-    def _collect(self, events_max: int) -> Batch | None:
+    def _collect(self, events_max: int, bytes_max: int) -> Batch | None:
         now = self._clock()
         taken: list[Slice] = []
-        room = events_max
+        room, bytes_room = events_max, bytes_max
         for where in sorted(self._queues):
-            if self._held_until.get(where, now) > now or room <= 0 or not self._queues[where]:
+            if self._held_until.get(where, now) > now or min(room, bytes_room) <= 0 or not self._queues[where]:
                 continue
             self._held_until.pop(where, None)
-            part = _joined(self._queues[where], room)
+            part = _joined(self._queues[where], room, bytes_room)
             taken.append(part)
-            room -= len(part.changes)
+            room, bytes_room = room - len(part.changes), bytes_room - part.size
         self._events -= sum(len(part.changes) for part in taken)
         self._in_flight = frozenset((part.topic, part.partition) for part in taken)
         return Batch(tuple(taken)) if taken else None
 
 
-def _joined(queue: deque[Slice], events_max: int) -> Slice:
-    """Take slices from the front and join them into one of about `events_max` events."""
+def _joined(queue: deque[Slice], events_max: int, bytes_max: int) -> Slice:
+    """Take slices from the front and join them into one of at most `events_max` events and about `bytes_max` bytes."""
     parts = [queue.popleft()]
-    count = len(parts[0].changes)
-    while queue and count + len(queue[0].changes) <= events_max:
+    first, count, size = parts[0], len(parts[0].changes), parts[0].size
+    while queue and count + len(queue[0].changes) <= events_max and size + queue[0].size <= bytes_max:
         parts.append(queue.popleft())
-        count += len(parts[-1].changes)
-    if count > events_max:
-        head, rest = split(parts[0], events_max)
-        queue.appendleft(rest)
-        return head
-    if len(parts) == 1:
-        return parts[0]
-    changes = [change for part in parts for change in part.changes]
-    first = parts[0]
-    return Slice(first.topic, first.partition, first.table, first.start, parts[-1].end, changes)
+        count, size = count + len(parts[-1].changes), size + parts[-1].size
+    if len(parts) > 1:
+        changes = [change for part in parts for change in part.changes]
+        return replace(first, end=parts[-1].end, changes=changes, size=size)
+    fits = min(events_max, max(1, count * bytes_max // max(1, size)))
+    if count <= fits:
+        return first
+    head, rest = split(first, fits)
+    queue.appendleft(rest)
+    return head
 
 
 def split(part: Slice, taken: int) -> tuple[Slice, Slice]:
     """Cut a slice before its change number `taken` (below len): the positions meet at that change's offset."""
     cut = part.changes[taken].offset
-    return _with(part, part.start, cut, part.changes[:taken]), _with(part, cut, part.end, part.changes[taken:])
-
-
-def _with(part: Slice, start: int, end: int, changes: Sequence[Change]) -> Slice:
-    return Slice(part.topic, part.partition, part.table, start, end, changes)
+    size = part.size * taken // len(part.changes)
+    head = replace(part, end=cut, changes=part.changes[:taken], size=size)
+    return head, replace(part, start=cut, changes=part.changes[taken:], size=part.size - size)

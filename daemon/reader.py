@@ -27,7 +27,8 @@ class Reader(threading.Thread):
         make_consumer: Callable[[Assigned, Revoked], ChangeConsumer],
         positions: Callable[[Sequence[Partition]], Mapping[Partition, int]],
         buffer: Buffer,
-        buffer_events_max: int,
+        events_max: int,
+        bytes_max: int,
         handover_s: float,
         troubled: Callable[[str], None],
     ) -> None:
@@ -39,7 +40,7 @@ class Reader(threading.Thread):
         self._make_consumer = make_consumer
         self._positions = positions
         self._buffer = buffer
-        self._events_max = buffer_events_max
+        self._limits = (events_max, bytes_max)
         self._handover_s = handover_s
         self._troubled = troubled
         self._stopping = threading.Event()
@@ -94,9 +95,10 @@ class Reader(threading.Thread):
     def _balance(self, consumer: ChangeConsumer) -> None:
         """Bound the buffer: each partition may fill its share, so that one held by a chunk does not stop the others."""
         sizes = self._buffer.sizes()
-        share = self._events_max // max(1, sum(1 for size in sizes.values() if size))
-        consumer.pause(where for where, size in sizes.items() if size >= share)
-        consumer.resume(where for where, size in sizes.items() if size < share // 2)
+        sharing = max(1, sum(1 for events, _ in sizes.values() if events))
+        fill = {where: max(events / self._limits[0], size / self._limits[1]) for where, (events, size) in sizes.items()}
+        consumer.pause(where for where, full in fill.items() if full * sharing >= 1)
+        consumer.resume(where for where, full in fill.items() if full * sharing < 0.5)
 
     def _assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         self.rebalances += 1

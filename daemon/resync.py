@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from connectors.control import ControlStore
+from connectors.control.store import ControlStore
 from connectors.postgresql.keys import name_of
 from connectors.seams import Reading, Source, StagedText, Target, TargetTransaction, TextRow
 from connectors.snapshot import Snapshot
@@ -61,12 +61,12 @@ class Resyncer:
         Positions before chunks, everywhere: a truncate takes them in the same order. every: lock all chunks of the
         table, for `make_room`.
         """
-        self._control.lock_table(transaction.control, mapped.name)
-        self._control.versions(transaction.control)
-        rows = self._control.chunks(transaction.control, mapped.name)
+        self._control.positions.lock_table(transaction.control, mapped.name)
+        self._control.tables.versions(transaction.control)
+        rows = self._control.chunks.all(transaction.control, mapped.name)
         bounds = [row.lower for row in rows if row.lower is not None]
         numbers = set(self._source.locate(mapped.table, mapped.form, bounds, keys)) if bounds else {0}
-        locked = self._control.share_chunks(transaction.control, mapped.name, None if every else numbers)
+        locked = self._control.chunks.share(transaction.control, mapped.name, None if every else numbers)
         return all(may_resync(Chunk(row.state, row.snapshot)) for row in locked if row.number in numbers)
 
     def _write(
@@ -81,7 +81,7 @@ class Resyncer:
                 )
             transaction.merge_text(mapped, rows, replace=exchange)
             names = [name_of(key) for key in keys]
-            self._control.put_fences(transaction.control, mapped.name, names, reading.snapshot)
+            self._control.fences.put(transaction.control, mapped.name, names, reading.snapshot)
             return reading.snapshot
 
 

@@ -101,6 +101,7 @@ class Daemon:
             self._parts.next_offsets,
             self._buffer,
             config.stream.buffer_rows_max,
+            config.stream.buffer_bytes_max,
             config.stream.shutdown_deadline_s,
             self._kafka_trouble,
         )
@@ -131,13 +132,13 @@ class Daemon:
             reader.join(config.stream.shutdown_deadline_s)
 
     def _loop(self, reader: Reader, writer: Writer, workers: Workers) -> None:
-        rows_max = self._parts.config.stream.batch_rows_max
+        section = self._parts.config.stream
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         while not self._parts.stop.is_set():
             self._health.beat()
             self._tend(reader, workers)
-            batch = self._buffer.take(rows_max, IDLE_S)
+            batch = self._buffer.take(section.batch_rows_max, section.batch_bytes_max, IDLE_S)
             if batch is None:
                 if reader.failure is not None:
                     raise reader.failure

@@ -14,7 +14,8 @@ import psycopg
 from psycopg.sql import Identifier
 
 from connectors.postgresql.catalogue import ServerFacts, load_tables, server_facts
-from connectors.postgresql.publication import differing_partitions, slot_state
+from connectors.postgresql.publication import differing_partitions
+from connectors.postgresql.slots import read_slot
 from mappers.errors import ConfigError, Problem
 from mappers.keys import mend_no_key
 from mappers.mapping import Table
@@ -41,7 +42,7 @@ def check_source(
     """
     facts = server_facts(conn)
     found = load_tables(conn, tables)
-    problems = list(_server_problems(facts, slot_exists=slot_state(conn, slot) is not None))
+    problems = list(_server_problems(facts, slot_exists=read_slot(conn, slot) is not None))
     for (schema, name), key in tables.items():
         table = found.get(f"{schema}.{name}")
         if table is None:

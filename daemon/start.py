@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.chunks import Position
-from connectors.control import ControlStore, PipelineRow
+from connectors.control.pipeline import PipelineRow
+from connectors.control.store import ControlStore
 from connectors.postgresql.session import server_of
-from connectors.postgresql.source import PostgresSource, SlotPosition
-from connectors.postgresql.target import PostgresTarget, TargetTransaction
+from connectors.postgresql.slots import Slot, lost
+from connectors.postgresql.source import PostgresSource
+from connectors.postgresql.target import PostgresTarget
+from connectors.postgresql.transaction import TargetTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.prepare import Topic, fingerprint_problems
@@ -81,7 +84,7 @@ class Start:
         topics: Mapping[str, Topic],
         messages: Topic,
     ) -> list[str]:
-        row = self._control.pipeline(transaction.control)
+        row = self._control.pipeline.get(transaction.control)
         if row is not None and row.source_id != self._source.system_id():
             raise FatalError(
                 "the source is another database than the one this pipeline was started on",
@@ -90,11 +93,11 @@ class Start:
             )
         if row is not None:
             self._check_stream(row)
-        problems = fingerprint_problems(tables, self._control.fingerprints(transaction.control))
+        problems = fingerprint_problems(tables, self._control.pipeline.fingerprints(transaction.control))
         if problems:
             raise ConfigError(problems)
-        check_topics(self._control.positions(transaction.control), [*topics.values(), messages])
-        return sorted(tables.keys() - self._control.versions(transaction.control).keys())
+        check_topics(self._control.positions.all(transaction.control), [*topics.values(), messages])
+        return sorted(tables.keys() - self._control.tables.versions(transaction.control).keys())
 
     def _check_stream(self, row: PipelineRow) -> None:
         """A slot that is gone, or was made anew with its publication, has missed changes that nobody can bring back."""
@@ -107,13 +110,13 @@ class Start:
     def _start(self, tables: Mapping[str, MappedTable], topics: Mapping[str, Topic], messages: Topic) -> None:
         self._barrier.delivered(self._barrier.sentinel())
         with self._target.begin() as transaction:
-            self._control.lock_start(transaction.control)
-            known = self._control.versions(transaction.control)
+            self._control.pipeline.lock_start(transaction.control)
+            known = self._control.tables.versions(transaction.control)
             new = {name: mapped for name, mapped in tables.items() if name not in known}
             if not new:
                 return
             self._refuse_rows(transaction, new)
-            first = self._control.pipeline(transaction.control) is None
+            first = self._control.pipeline.get(transaction.control) is None
             named = {name: topics[name] for name in new} | ({"": messages} if first else {})
             self._note(transaction, named)
             for name, mapped in new.items():
@@ -125,11 +128,11 @@ class Start:
         ends = self._ends([topic.name for topic in topics.values()])
         names = {topic.name: name or None for name, topic in topics.items()}
         ids = {topic.name: topic.topic_id for topic in topics.values()}
-        self._control.add_positions(
+        self._control.positions.add(
             transaction.control,
             [Position(t, p, names[t], end, START_WATER, ids[t]) for (t, p), end in sorted(ends.items())],
         )
-        self._control.put_pipeline(
+        self._control.pipeline.put(
             transaction.control,
             PipelineRow(
                 self._source.system_id(),
@@ -143,9 +146,10 @@ class Start:
     def _plan_chunks(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
         bounds = self._source.bounds(mapped.table, mapped.form.columns, self._chunk_rows)
         expected = self._source.rows_estimate(mapped.table)
-        self._control.add_table(transaction.control, mapped.name, bounds, expected)
+        self._control.tables.add(transaction.control, mapped.name, expected)
+        self._control.chunks.plan(transaction.control, mapped.name, bounds)
         for entry in mapped.entries:
-            self._control.put_fingerprint(transaction.control, entry.name, entry.fingerprint)
+            self._control.pipeline.put_fingerprint(transaction.control, entry.name, entry.fingerprint)
 
     def _refuse_rows(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
         problems = [
@@ -173,17 +177,17 @@ class Start:
                 self._rebackfill(mapped)
             with self._target.begin() as transaction:
                 for name in mine.keys() & {*rebackfill, *accept}:
-                    self._control.put_fingerprint(transaction.control, mine[name].name, mine[name].fingerprint)
+                    self._control.pipeline.put_fingerprint(transaction.control, mine[name].name, mine[name].fingerprint)
 
     def _rebackfill(self, mapped: MappedTable) -> None:
         """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight."""
         with self._target.begin() as transaction:
             self._empty(transaction, mapped)
-            self._control.reset_chunks(transaction.control, mapped.name)
+            self._control.restart_table(transaction.control, mapped.name)
 
     def _forget(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
         """As if the pipeline had never been: its rows and its state go."""
-        self._control.lock_start(transaction.control)
+        self._control.pipeline.lock_start(transaction.control)
         for mapped in tables.values():
             self._empty(transaction, mapped)
         self._control.forget(transaction.control)
@@ -201,15 +205,14 @@ class Start:
         ]
         if problems:
             raise ConfigError(problems)
-        self._control.lock_table(transaction.control, mapped.name)
+        self._control.positions.lock_table(transaction.control, mapped.name)
         transaction.truncate(mapped)
 
 
-def check_slot(slot: SlotPosition | None, name: str, where: str) -> None:
+def check_slot(slot: Slot | None, name: str, where: str) -> None:
     """Raise FatalError where the slot is gone, or the server gave up the log that it needs."""
-    lost = "is gone" if slot is None else "has lost its WAL" if slot.wal_status == "lost" else ""
-    if lost:
-        what = f"the replication slot {name} {lost}: changes were lost that the stream has not seen"
+    if gone := lost(slot):
+        what = f"the replication slot {name} {gone}: changes were lost that the stream has not seen"
         raise FatalError(what, where=where, hint=OVER)
 
 

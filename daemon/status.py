@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
-from connectors.postgresql.source import SlotPosition
+from connectors.postgresql.slots import Slot
 
 VERSION = 1
 
@@ -21,7 +21,7 @@ class Facts:
     chunks: Sequence[ChunkRow]
     rows_expected: Mapping[str, int]
     ends: Mapping[tuple[str, int], int]
-    slot: SlotPosition | None
+    slot: Slot | None
 
 
 def phase_of(chunks: Sequence[ChunkRow]) -> str:
@@ -88,4 +88,4 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
 def _slot_line(slot: Mapping[str, Any] | None) -> str:
     if not slot:
         return "slot: none (run `changeover connector apply`)"
-    return f"slot: {'active' if slot['active'] else 'NOT ACTIVE'}, {slot['retained_bytes']:,} bytes retained"
+    return f"slot: {'active' if slot['active'] else 'NOT ACTIVE'}, {slot['retained_bytes'] or 0:,} bytes retained"

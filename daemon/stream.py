@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from connectors.change import Batch, Key, Slice
 from connectors.chunks import Advance, Ledger
-from connectors.control import ControlStore
+from connectors.control.store import ControlStore
 from connectors.seams import Source, Staged, Target, TargetTransaction
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
+from daemon.buffer import split
 from daemon.handover import Action, Delete, Resync, SlicePlan, Upsert, must_wait_for, plan_slice
 from daemon.resync import text_rows
 from daemon.views import Views
@@ -77,7 +78,7 @@ class Stream:
         """
         reference = self._gate(batch)
         with self._target.begin() as transaction:
-            stored = self._control.lock_positions(
+            stored = self._control.positions.lock(
                 transaction.control, {(part.topic, part.partition): part.start for part in batch.slices}
             )
             waters = {where: position.high_water for where, position in stored.items()}
@@ -85,7 +86,7 @@ class Stream:
             applied = Applied([], [_rest(p) for p in planned if p.plan.taken < len(p.part.changes)])
             filtered = self._write(transaction, planned, applied)
             applied.advances = [_advance(p, filtered.get(i, 0)) for i, p in enumerate(planned)]
-            self._control.advance(transaction.control, [a for a in applied.advances if a.end > a.start])
+            self._control.positions.advance(transaction.control, [a for a in applied.advances if a.end > a.start])
         return applied
 
     def keys(self, batch: Batch, target_table: str) -> dict[str, list[Key]]:
@@ -116,7 +117,7 @@ class Stream:
         waters: Mapping[tuple[str, int], tuple[int, int]],
         reference: int,
     ) -> list[Planned]:
-        versions = self._control.versions(transaction.control)
+        versions = self._control.tables.versions(transaction.control)
         planned = []
         for part in batch.slices:
             water = waters[part.topic, part.partition]
@@ -157,7 +158,7 @@ class Stream:
                 hint="delete the pipeline's own rows by hand, and start it under another name",
             )
         transaction.truncate(mapped)
-        self._control.reset_chunks(transaction.control, mapped.name)
+        self._control.restart_table(transaction.control, mapped.name)
 
 
 class _Work:
@@ -234,7 +235,7 @@ class _Work:
         texts = [self._mapped.form.texts(key) for key in keys]
         snapshot, found = source.rows_by_key(self._mapped.table, self._mapped.form, self._mapped.text_columns, texts)
         ordinals = transaction.merge_text(self._mapped, text_rows(self._mapped, texts, found), replace=False)
-        control.put_fences(
+        control.fences.put(
             transaction.control, self._mapped.name, [self._mapped.form.name(key) for key in keys], snapshot
         )
         return [self._reread[keys[n]][0] for n in ordinals]
@@ -246,8 +247,8 @@ def _all_control(part: Slice, water: tuple[int, int]) -> SlicePlan:
 
 
 def _rest(planned: Planned) -> Slice:
-    part = planned.part
-    return Slice(part.topic, part.partition, part.table, planned.end, part.end, part.changes[planned.plan.taken :])
+    _, rest = split(planned.part, planned.plan.taken)
+    return rest
 
 
 def _advance(planned: Planned, filtered: int) -> Advance:

@@ -17,15 +17,10 @@ from connectors.kafka.connect import DEBEZIUM_POSTGRESQL, Connect
 from connectors.kafka.connector_config import OWNER, ConnectorSettings, connector_config
 from connectors.kafka.topics import Topics, admin_client
 from connectors.postgresql.catalogue import server_facts
-from connectors.postgresql.publication import (
-    drop_publication,
-    drop_slot,
-    ensure_publication,
-    publication,
-    slot_state,
-)
+from connectors.postgresql.publication import drop_publication, ensure_publication, publication
 from connectors.postgresql.session import connect as connect_source
 from connectors.postgresql.session import translated
+from connectors.postgresql.slots import drop_slot, lost, read_slot
 from connectors.waiting import Patience
 from daemon.source_checks import check_source
 from daemon.stream_plan import StreamPlan
@@ -149,8 +144,8 @@ def _own_config(plan: StreamPlan, connect: Connect) -> dict[str, str] | None:
 
 def _check_continuity(plan: StreamPlan, conn: psycopg.Connection[Any], connect: Connect, exists: bool) -> None:
     """A connector that has read before, whose slot is gone or lost, has missed changes that nobody can bring back."""
-    slot = slot_state(conn, plan.slot)
-    gone = "is gone" if slot is None else "has lost its WAL" if slot.wal_status == "lost" else ""
+    slot = read_slot(conn, plan.slot)
+    gone = lost(slot)
     if gone and (slot is not None or (exists and connect.offsets(plan.connector))):
         raise FatalError(
             f"it {gone}: changes were lost that the stream has not seen",
@@ -177,14 +172,14 @@ def _put(plan: StreamPlan, connect: Connect, config: Mapping[str, str], now: Map
 
 def _slot_idle(conn: psycopg.Connection[Any], slot: str) -> str:
     """Why the slot does not deliver; "" where it does."""
-    state = slot_state(conn, slot)
+    state = read_slot(conn, slot)
     if state is None:
         return "the connector has not created it yet"
     return "" if state.active else "the connector does not read from it yet"
 
 
 def _slot(conn: psycopg.Connection[Any], slot: str) -> dict[str, Any] | None:
-    state = slot_state(conn, slot)
+    state = read_slot(conn, slot)
     return None if state is None else asdict(state)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from connectors.change import Change, Key
 from connectors.chunks import Bound
-from connectors.control import ControlStore
+from connectors.control.store import ControlStore
 from connectors.postgresql.keys import finder
 from connectors.seams import Source
 from connectors.snapshot import Snapshot, widen
@@ -53,10 +53,10 @@ class Views:
         )
 
     def _load(self, connection: Connection, mapped: MappedTable, version: int) -> _Cached:
-        rows = self._control.chunks(connection, mapped.name)
+        rows = self._control.chunks.all(connection, mapped.name)
         chunks = tuple(Chunk(row.state, row.snapshot) for row in rows)
         bounds = tuple(row.lower for row in rows if row.lower is not None)
-        end = self._control.fences_end(connection, mapped.name)
+        end = self._control.fences.end(connection, mapped.name)
         settled = settled_from(chunks, end, end)
         return _Cached(version, chunks, bounds, finder(mapped.form, bounds), end, settled)
 
@@ -76,7 +76,7 @@ class Views:
         if not cached.fences_end:
             return {}
         names = {mapped.form.name(key): key for key in keys}
-        found = self._control.fences(connection, mapped.name, names.keys())
+        found = self._control.fences.get(connection, mapped.name, names.keys())
         return {names[name]: snapshot for name, snapshot in found.items()}
 
     def _chunk_of(self, cached: _Cached, mapped: MappedTable, keys: list[Key]) -> Callable[[Key], Chunk]:

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from connectors.change import Batch
-from connectors.chunks import ChunkRow, ChunkState
+from connectors.chunks import ChunkRow, ChunkState, Ledger
 from connectors.kafka.consumer import Partition
-from connectors.postgresql.source import SlotPosition
+from connectors.postgresql.slots import Slot
 from daemon.buffer import Buffer
 from daemon.metrics import Metrics, Outcome
 from daemon.progress import progress_of
@@ -68,14 +68,14 @@ class Watch:
         sizes = buffer.sizes()
         behind: Counter[str] = Counter()
         for where, events in backlog.items():
-            behind[self._topics.get(where, where[0])] += events + sizes.get(where, 0)
+            behind[self._topics.get(where, where[0])] += events + sizes.get(where, (0, 0))[0]
         for table, count in behind.items():
             self._metrics.backlog_events.labels(table).set(count)
 
-    def slot(self, slot: SlotPosition | None) -> None:
+    def slot(self, slot: Slot | None) -> None:
         """How the source's slot is."""
         self._metrics.slot_active.set(bool(slot and slot.active))
-        self._metrics.slot_retained_bytes.set(slot.retained_bytes if slot else 0)
+        self._metrics.slot_retained_bytes.set(slot.retained_bytes or 0 if slot else 0)
 
     def batch(self, batch: Batch, applied: Applied, seconds: float) -> None:
         """A batch was committed."""
@@ -83,18 +83,16 @@ class Watch:
         if batch.events:
             metrics.apply_latency_seconds.observe(seconds)
             metrics.batch_rows.observe(batch.events)
-        taken = {(advance.topic, advance.partition): advance for advance in applied.advances}
         for part in batch.slices:
             table = self._topics[part.topic, part.partition] = part.table or part.topic
-            advance = taken.get((part.topic, part.partition))
-            if advance is None:
-                continue
-            for op, events in Counter(c.op for c in part.changes[: advance.ledger.consumed]).items():
+            mine = [a for a in applied.advances if (a.topic, a.partition) == (part.topic, part.partition)]
+            ledger = sum((advance.ledger for advance in mine), Ledger())
+            for op, events in Counter(c.op for c in part.changes[: ledger.consumed]).items():
                 metrics.count_consumed(table, op, events)
             for outcome in Outcome:
-                metrics.count_outcome(table, outcome, getattr(advance.ledger, outcome.value))
-            if advance.source_time_us:
-                metrics.last_applied_source_timestamp_seconds.labels(table).set(advance.source_time_us / 1e6)
+                metrics.count_outcome(table, outcome, getattr(ledger, outcome.value))
+            if time_us := max((advance.source_time_us for advance in mine), default=0):
+                metrics.last_applied_source_timestamp_seconds.labels(table).set(time_us / 1e6)
         for (table, reason), rows in applied.resynced.items():
             metrics.count_resync(table, reason, rows)
 

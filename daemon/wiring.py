@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from connectors.chunks import ChunkRow, Position
-from connectors.control import ControlStore
+from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.topics import Topics, admin_client
 from connectors.postgresql.chunk_copy import Pushdown, probe
@@ -136,7 +136,7 @@ class Parts:
     def positions(self) -> list[Position]:
         """Where the target stands."""
         with self.target.begin() as transaction:
-            return self.control.positions(transaction.control)
+            return self.control.positions.all(transaction.control)
 
     def next_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The target's positions of these partitions; one that it does not have is left out, and so not read."""
@@ -148,7 +148,7 @@ class Parts:
         with self.target.begin() as transaction:
             if not self.control.exists(transaction.control):
                 return [], []
-            return self.control.positions(transaction.control), self.control.chunks(transaction.control)
+            return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
     def facts(self) -> Facts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
@@ -156,7 +156,7 @@ class Parts:
         expected: dict[str, int] = {}
         if chunks:
             with self.target.begin() as transaction:
-                expected = self.control.rows_expected(transaction.control)
+                expected = self.control.tables.rows_expected(transaction.control)
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)

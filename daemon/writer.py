@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from connectors.change import Batch, Slice
+from msgspec.structs import replace
+
+from connectors.change import Batch
 from connectors.chunks import Position
 from daemon.buffer import split
 from daemon.retry import Backoff
@@ -136,5 +138,5 @@ def realign(batch: Batch, positions: Mapping[tuple[str, int], int]) -> Batch:
             )
         if stored < part.end:
             left = [change for change in part.changes if change.offset >= stored]
-            slices.append(Slice(part.topic, part.partition, part.table, stored, part.end, left))
+            slices.append(replace(part, start=stored, changes=left))
     return Batch(tuple(slices))

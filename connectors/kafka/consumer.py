@@ -158,6 +158,7 @@ class ChangeConsumer:
     def _slices(self, messages: Sequence[Message]) -> list[Slice]:
         changes: dict[Partition, list[Change]] = {}
         ends: dict[Partition, int] = {}
+        sizes: dict[Partition, int] = {}
         for message in messages:
             error = message.error()
             where = (message.topic() or "", message.partition() or 0)
@@ -165,7 +166,9 @@ class ChangeConsumer:
             if error is None:
                 if where not in self._next:
                     continue  # of a partition that was taken away within this call
-                if not self._decode(where, offset, message.value(), changes.setdefault(where, [])):
+                value = message.value()
+                sizes[where] = sizes.get(where, 0) + len(value or b"")
+                if not self._decode(where, offset, value, changes.setdefault(where, [])):
                     ends[where] = offset  # all that is before it has been read, transaction markers too
                     break
                 ends[where] = offset + 1
@@ -176,12 +179,14 @@ class ChangeConsumer:
                 self._failure = self._error(error)
                 break
             self._last_error = ""
-        return [self._slice(where, end, changes.get(where, [])) for where, end in sorted(ends.items())]
+        return [
+            self._slice(where, end, changes.get(where, []), sizes.get(where, 0)) for where, end in sorted(ends.items())
+        ]
 
-    def _slice(self, where: Partition, end: int, changes: Sequence[Change]) -> Slice:
+    def _slice(self, where: Partition, end: int, changes: Sequence[Change], size: int) -> Slice:
         start = self._next[where]
         self._next[where] = max(start, end)
-        return Slice(where[0], where[1], self._decoders[where[0]][0], start, self._next[where], changes)
+        return Slice(where[0], where[1], self._decoders[where[0]][0], start, self._next[where], changes, size)
 
     def _decode(self, where: Partition, offset: int, value: bytes | None, into: list[Change]) -> bool:
         _, decode = self._decoders[where[0]]

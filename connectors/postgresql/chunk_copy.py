@@ -16,7 +16,7 @@ from connectors.chunks import Bound, ChunkRow
 from connectors.postgresql import merge
 from connectors.postgresql.copy_pipe import pipe
 from connectors.postgresql.stage import GONE
-from connectors.postgresql.target import TargetTransaction
+from connectors.postgresql.transaction import TargetTransaction
 from connectors.tables import MappedTable
 from mappers.mapping import Entry
 from mappers.projection import qualified, quote

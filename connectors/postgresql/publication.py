@@ -1,21 +1,18 @@
-"""The source's side of the change stream: a publication of exactly the mapped tables, and the replication slot.
+"""The source's side of the change stream: a publication of exactly the mapped tables.
 
 Errors of the driver pass through as they are: callers run under `session.translated`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
-from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from connectors.postgresql import statements
-from connectors.waiting import Patience
 from mappers.errors import FatalError
 
 _STATEMENTS = statements.load("publication.sql")
@@ -36,21 +33,6 @@ class Publication:
     """There is something in it besides whole tables."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotState:
-    """A replication slot. Positions are numbers (64 bits); None where the slot has none (yet)."""
-
-    active: bool
-    active_pid: int | None
-    confirmed_flush_lsn: int | None
-    restart_lsn: int | None
-    retained_bytes: int | None
-    wal_status: str | None
-    """reserved, extended, unreserved (about to be lost), or lost."""
-    plugin: str | None
-    database: str | None
-
-
 def owner_comment(pipeline: str) -> str:
     """What marks a publication as a pipeline's own."""
     return f"changeover pipeline {pipeline}"
@@ -58,7 +40,7 @@ def owner_comment(pipeline: str) -> str:
 
 def publication(conn: psycopg.Connection[Any], name: str) -> Publication | None:
     """The publication of that name, or None."""
-    rows = _fetch(conn, "publication", {"name": name})
+    rows = statements.fetch(conn, _STATEMENTS["publication"], {"name": name})
     if not rows:
         return None
     comment = rows[0]["comment"]
@@ -112,44 +94,12 @@ def drop_publication(conn: psycopg.Connection[Any], name: str, pipeline: str) ->
     return True
 
 
-def slot_state(conn: psycopg.Connection[Any], slot: str) -> SlotState | None:
-    """The slot of that name, or None."""
-    rows = _fetch(conn, "slot_state", {"slot": slot})
-    return SlotState(**rows[0]) if rows else None
-
-
-def drop_slot(conn: psycopg.Connection[Any], slot: str, patience: Patience) -> bool:
-    """Drop the slot once nobody uses it. False where there was none.
-
-    Raises NotReadyError, naming the process, where it is still in use at the bound. The connection is in autocommit.
-    """
-    existed = slot_state(conn, slot) is not None
-    patience.until(lambda: _try_drop(conn, slot), where=f"replication slot {slot}", hint="stop what reads from it")
-    return existed
-
-
 def differing_partitions(conn: psycopg.Connection[Any], tables: Names) -> list[tuple[str, str, str]]:
     """(parent, partition, partition as SQL) where a partition's replica identity is not its parent's."""
     pairs = list(tables)
     names = {"schemas": [schema for schema, _ in pairs], "names": [name for _, name in pairs]}
-    rows = _fetch(conn, "partition_identities", names)
+    rows = statements.fetch(conn, _STATEMENTS["partition_identities"], names)
     return [(row["parent"], row["partition"], row["quoted"]) for row in rows]
-
-
-def _try_drop(conn: psycopg.Connection[Any], slot: str) -> str:
-    """Drop it if it is there and idle; else say what keeps it."""
-    state = slot_state(conn, slot)
-    if state is None:
-        return ""
-    if state.active:
-        return f"it is in use by process {state.active_pid}"
-    try:
-        conn.execute(_STATEMENTS["drop_slot"], {"slot": slot})
-    except pg.ObjectInUse:
-        return "it is in use again"
-    except pg.UndefinedObject:
-        pass  # someone else dropped it since
-    return ""
 
 
 def _check_owner(name: str, now: Publication, pipeline: str) -> None:
@@ -165,8 +115,3 @@ def _check_owner(name: str, now: Publication, pipeline: str) -> None:
 def _list(tables: Iterable[tuple[str, str]]) -> Composed:
     """TABLE ONLY a, ONLY b: a child that inherits is a table of its own. (Partitions always come with their root.)"""
     return SQL("TABLE ") + SQL(", ").join(SQL("ONLY {}").format(Identifier(*table)) for table in sorted(tables))
-
-
-def _fetch(conn: psycopg.Connection[Any], name: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_STATEMENTS[name], parameters).fetchall()

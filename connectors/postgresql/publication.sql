@@ -1,4 +1,4 @@
--- The source's side of the change stream: its publication and its replication slot.
+-- The source's side of the change stream: its publication.
 
 -- name: publication
 -- partial: something besides whole tables is in it (all tables, a schema, a row filter, a column list).
@@ -17,23 +17,6 @@ select coalesce(obj_description(p.oid, 'pg_publication'), '') as comment,
        ), '{}') as tables
 from pg_publication p
 where p.pubname = %(name)s;
-
--- name: slot_state
--- Positions as numbers: 64-bit distances from 0/0. A standby compares with what it has received.
-select s.active,
-       s.active_pid,
-       (s.confirmed_flush_lsn - '0/0'::pg_lsn)::bigint as confirmed_flush_lsn,
-       (s.restart_lsn - '0/0'::pg_lsn)::bigint as restart_lsn,
-       (case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_lsn() end
-           - s.restart_lsn)::bigint as retained_bytes,
-       s.wal_status,
-       s.plugin::text as plugin,
-       s.database::text as database
-from pg_replication_slots s
-where s.slot_name = %(slot)s;
-
--- name: drop_slot
-select pg_drop_replication_slot(%(slot)s);
 
 -- name: partition_identities
 -- Partitions whose rows are identified otherwise than their parent's: each partition has a setting of its own, and it is

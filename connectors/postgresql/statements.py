@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
 
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 
@@ -21,3 +26,9 @@ def parse(text: str, *, where: str = "") -> dict[str, str]:
     if twice:
         raise ValueError(f"{where}: named twice: {', '.join(twice)}")
     return {name: body.strip() for name, body in zip(names, bodies, strict=True)}
+
+
+def fetch(conn: psycopg.Connection[Any], statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    """The rows of a statement, each by column name. The driver's errors pass through."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(statement.encode(), parameters).fetchall()

@@ -1,6 +1,6 @@
 """The figures of docs/performance.md, a line each; exit code 1 where one misses its floor.
 
-    python -m tests.bench.bench [PART ...]      PART: stream, backfill, backlog, startup; all unless given
+    python -m tests.bench.bench [PART ...]      PART: stream, memory, backfill, backlog, startup; all unless given
 
 CHANGEOVER_TEST_STACK=DIR uses the stack in that directory instead of a new one.
 """
@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import backfill, backlog, startup, stream
+from tests.bench import backfill, backlog, memory, startup, stream
 from tests.bench.figures import Figure
 from tests.support.stack import Stack
 
 PARTS: Mapping[str, Callable[[Stack], Iterator[Figure]]] = {
     "stream": stream.figures,
+    "memory": memory.figures,
     "backfill": backfill.figures,
     "backlog": backlog.figures,
     "startup": startup.figures,

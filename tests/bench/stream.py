@@ -54,10 +54,10 @@ def figures(stack: Stack) -> Iterator[Figure]:
     """Measure and verify."""
     settings = Settings(partitions=1, workers=1, sections={"connect": {"schemas_enable": True}})
     with ground(stack, "stream", SOURCE_SQL, TARGET_SQL, [MAPPING], settings) as at:
-        preload(at)
+        preload(at, LOAD)
         passes = []
         for _ in range(PASSES):
-            passes.append(apply(at))
+            passes.append(apply(at, INSERTS + UPDATES))
             rows_equal(at)
     speed = median(found.events / found.seconds for found in passes)
     cpu = median(found.cpu_s / found.events * 1e6 for found in passes)
@@ -66,28 +66,29 @@ def figures(stack: Stack) -> Iterator[Figure]:
     yield Figure("stream: peak memory of the daemon", max(p.peak_mb for p in passes), "MB", PEAK_MB_FLOOR, at_most=True)
 
 
-def preload(at: Ground) -> None:
-    """Start the pipeline on an empty table, end the daemon, remember its state, and then fill the topic."""
+def preload(at: Ground, load: str) -> None:
+    """Start the pipeline on empty tables, end the daemon, remember its state, and then fill the topics."""
     at.pipeline.command("connector", "apply")
     with at.pipeline.run() as daemon:
         at.pipeline.wait_lag_zero(daemon)
         ended(daemon)
     at.target.execute("CREATE TABLE checkpoint_start AS TABLE changeover.checkpoint")
     at.source.execute("SET synchronous_commit = off")
-    at.source.execute(LOAD.encode())
+    at.source.execute(load.encode())
     wait_delivered(at)
 
 
-def apply(at: Ground) -> Pass:
-    """Run the daemon over the whole topic; timed from the first position it commits to the last."""
-    at.target.execute("TRUNCATE app.purchases; DELETE FROM changeover.checkpoint")
+def apply(at: Ground, events: int) -> Pass:
+    """Run the daemon over all that was preloaded; timed from the first position it commits to the last."""
+    targets = ", ".join(str(table["to"]) for table in at.pipeline.settings.tables)
+    at.target.execute(f"TRUNCATE {targets}; DELETE FROM changeover.checkpoint".encode())
     at.target.execute("INSERT INTO changeover.checkpoint SELECT * FROM checkpoint_start")
     at.target.execute("CHECKPOINT")
     before = consumed(at)
     with at.pipeline.run() as daemon:
         at.pipeline.until(daemon, lambda: consumed(at) > before, 60, "the first batch is applied")
         began, used, first = time.monotonic(), cpu_s(daemon.pid), consumed(at)
-        seconds = _finish(at, daemon, before + INSERTS + UPDATES) - began
+        seconds = _finish(at, daemon, before + events) - began
         found = Pass(consumed(at) - first, seconds, cpu_s(daemon.pid) - used, peak_mb(daemon.pid))
         ended(daemon)
     return found

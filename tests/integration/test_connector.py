@@ -15,7 +15,8 @@ from confluent_kafka import Consumer
 
 from connectors.kafka.connect import Connect
 from connectors.kafka.topics import Topics, admin_client, table_topic
-from connectors.postgresql.publication import drop_slot, ensure_publication, slot_state
+from connectors.postgresql.publication import ensure_publication
+from connectors.postgresql.slots import drop_slot, read_slot
 from connectors.waiting import Patience
 from daemon import stream_setup
 from daemon.stream_plan import StreamPlan
@@ -123,7 +124,7 @@ def test_apply_streams_and_delete_leaves_nothing(plan: StreamPlan, source: psyco
     removed = stream_setup.delete(plan, PATIENCE, topics=True)
     assert (removed["connector"], removed["slot"], removed["publication"]) == (True, True, True)
     assert set(removed["topics"]) == set(plan.topics)
-    assert slot_state(source, plan.slot) is None
+    assert read_slot(source, plan.slot) is None
     assert source.execute("SELECT FROM pg_publication WHERE pubname = %s", (plan.publication,)).fetchone() is None
     nothing = stream_setup.delete(plan, PATIENCE)
     assert (nothing["connector"], nothing["slot"], nothing["publication"]) == (False, False, False)

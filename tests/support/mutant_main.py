@@ -124,7 +124,7 @@ def _values_that_did_not_travel_are_written_as_they_came() -> None:
 
 @_mutant
 def _rows_to_complete_are_taken_to_be_there() -> None:
-    _put("connectors.postgresql.target:TargetTransaction", "absent", _always(set()))
+    _put("connectors.postgresql.transaction:TargetTransaction", "absent", _always(set()))
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -150,12 +150,12 @@ def _unique_values_are_not_exchanged() -> None:
 
 @_mutant
 def _key_fences_are_not_written() -> None:
-    _put("connectors.control:ControlStore", "put_fences", _always(None))
+    _put("connectors.control.fences:KeyFences", "put", _always(None))
 
 
 @_mutant
 def _chunks_copy_fenced_keys_too() -> None:
-    _put("connectors.control:ControlStore", "fenced_keys", _always([]))
+    _put("connectors.control.fences:KeyFences", "keys", _always([]))
 
 
 # -- positions ---------------------------------------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def _last_event_of_a_slice_is_passed_over() -> None:
 def _position_moves_before_the_rows() -> None:
     """In a transaction of its own: what was in flight when the daemon died is never written."""
     _put("daemon.stream:Stream", "apply", lambda real: lambda self, batch: _moved_first(self, batch, real))
-    _put("connectors.control:ControlStore", "advance", lambda real: _already_there(real))
-    _put("connectors.control:ControlStore", "lock_positions", lambda real: _whatever_is_there)
+    _put("connectors.control.positions:Positions", "advance", lambda real: _already_there(real))
+    _put("connectors.control.positions:Positions", "lock", lambda real: _whatever_is_there)
 
 
 def _moved_first(stream: Any, batch: Any, apply: Any) -> Any:
@@ -202,8 +202,8 @@ def _already_there(advance: Any) -> Any:
     return lambda self, connection, moves: advance(self, connection, [replace(m, start=m.end) for m in moves])
 
 
-def _whatever_is_there(store: Any, connection: Any, expected: Any) -> Any:
-    return {(p.topic, p.partition): p for p in store.positions(connection) if (p.topic, p.partition) in expected}
+def _whatever_is_there(stored: Any, connection: Any, expected: Any) -> Any:
+    return {(p.topic, p.partition): p for p in stored.all(connection) if (p.topic, p.partition) in expected}
 
 
 @_mutant

@@ -123,9 +123,9 @@ class Proxy:
         await asyncio.gather(*(link.done.wait() for link in links))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer: int = writer.get_extra_info("peername")[1]
+        ends: tuple[int, int] = writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1]
         with self._lock:
-            role = _role(peer, self._group)
+            role = _role(ends, self._group)
         link = _Link(self, role, reader, writer)
         self._links.add(link)
         try:
@@ -260,25 +260,25 @@ class _Link:
             await self._to_client.drain()
 
 
-def _role(port: int, group: int) -> str:
-    """Who has the local end of this connection: the group's leader, another of the group, or somebody else.
+def _role(ends: tuple[int, int], group: int) -> str:
+    """Who made this connection (from port, to port): the group's leader, another of the group, or somebody else.
 
     The kernel's table is read in pages, and a socket that moves between two of them is missed: look again.
     """
     for _ in range(LOOKS):
-        inode = _inode(port)
+        inode = _inode(*ends)
         for pid in _members(group):
             if inode is not None and inode in _sockets(pid):
                 return "daemon" if pid == group else "worker"
     return "other"
 
 
-def _inode(port: int) -> str | None:
-    """The inode of the socket whose local end has this port."""
-    wanted = f"0100007F:{port:04X}"
+def _inode(near: int, far: int) -> str | None:
+    """The inode of the socket between these ports; other connections may have one of the two as well."""
+    wanted = [f"0100007F:{near:04X}", f"0100007F:{far:04X}"]
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
-        if fields[1] == wanted:
+        if fields[1:3] == wanted:
             return fields[9]
     return None
 

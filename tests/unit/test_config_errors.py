@@ -37,17 +37,17 @@ def test_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     found = lines(
         tmp_path,
         START.replace("${NEW}", "${MISSING}").replace("kafka: {", "kafka: {partitions: many, ")
-        + "stream:\n  batch_rows_maks: 5\n  flush_interval_ms: -1\n  flush_interval_ms: 4\n"
+        + "stream:\n  batch_rows_maks: 5\n  buffer_rows_max: -1\n  buffer_rows_max: 4\n"
         + "backfill: {workers: true}\nlogs: {}\n"
         + TABLES,
     )
     assert [line.split(" ")[0] for line in found] == [
-        "3:33:", "4:21:", "6:3:", "7:22:", "8:3:", "9:21:", "10:1:",
+        "3:33:", "4:21:", "6:3:", "7:20:", "8:3:", "9:21:", "10:1:",
     ]  # fmt: skip
     assert found[0].startswith("3:33: target.url: the environment variable MISSING is not set; set it")
     assert found[1].startswith("4:21: kafka.partitions: wrong value (expected an integer)")
     assert found[2] == "6:3: stream.batch_rows_maks: unknown key; did you mean batch_rows_max?"
-    assert found[4] == "8:3: stream.flush_interval_ms: duplicate key; it is already on line 7"
+    assert found[4] == "8:3: stream.buffer_rows_max: duplicate key; it is already on line 7"
     assert found[5].startswith("9:21: backfill.workers: wrong value (expected a number); Chunks read")
     assert found[6] == "10:1: logs: unknown key; did you mean log?"
 

@@ -1,0 +1,53 @@
+"""Key fences: the snapshot at which a key was last read from the source, beside the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, cast, delete, func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from connectors.control.schema import key_fence
+from connectors.control.tables import TableStates
+from connectors.snapshot import Snapshot
+
+
+class KeyFences:
+    """Reads and writes of one pipeline's key fences. Keys are in their JSON text form."""
+
+    def __init__(self, name: str, tables: TableStates) -> None:
+        self.name = name
+        self._tables = tables
+
+    def get(self, connection: Connection, table: str, keys: Collection[str] | None = None) -> dict[str, Snapshot]:
+        """Key -> fence, of the given keys or of all of the table."""
+        query = select(key_fence.c.key, key_fence.c.snapshot).where(self._of(table))
+        if keys is not None:
+            query = query.where(key_fence.c.key == func.any(bindparam("wanted", list(keys))))
+        return {row.key: Snapshot.parse(row.snapshot) for row in connection.execute(query)}
+
+    def end(self, connection: Connection, table: str) -> int:
+        """The highest xmax of the table's key fences: no event from there on is decided by one. 0 without fences."""
+        xmax = cast(func.split_part(key_fence.c.snapshot, ":", 2), BigInteger)
+        return connection.execute(select(func.max(xmax)).where(self._of(table))).scalar() or 0
+
+    def keys(self, connection: Connection, table: str) -> list[str]:
+        """Every key of the table that has a fence."""
+        return [row.key for row in connection.execute(select(key_fence.c.key).where(self._of(table)))]
+
+    def put(self, connection: Connection, table: str, keys: Collection[str], snapshot: Snapshot) -> None:
+        """Fence these keys at `snapshot`: events that it sees are already in what was written for them."""
+        rows = [{"pipeline": self.name, "table_name": table, "key": key, "snapshot": str(snapshot)} for key in keys]
+        if rows:
+            statement = upsert(key_fence)
+            changed = {"snapshot": statement.excluded.snapshot}
+            connection.execute(statement.on_conflict_do_update(constraint=key_fence.primary_key, set_=changed), rows)
+            self._tables.bump(connection, table)
+
+    def drop(self, connection: Connection, table: str) -> None:
+        """Forget every fence of the table."""
+        connection.execute(delete(key_fence).where(self._of(table)))
+        self._tables.bump(connection, table)
+
+    def _of(self, table: str) -> ColumnElement[bool]:
+        return and_(key_fence.c.pipeline == self.name, key_fence.c.table_name == table)

@@ -1,0 +1,62 @@
+"""A pipeline's own row, and the mappings that its rows were made with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from connectors.control.schema import mapping, pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineRow:
+    """The pipeline's own row. noted_xid: rule 1's N. sealed: no writer may write any more.
+
+    stream_id: tells the connector's publication from one that was made anew; empty where it is somebody else's.
+    """
+
+    source_id: str
+    stream_id: str
+    noted_xid: int
+    sealed: bool
+    phase: str
+
+
+class PipelineState:
+    """Reads and writes of one pipeline's row, by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get(self, connection: Connection, *, lock: bool = False) -> PipelineRow | None:
+        """This pipeline's row; None before its first start. `lock` holds it until the transaction ends."""
+        query = select(pipeline).where(pipeline.c.pipeline == self.name)
+        found = connection.execute(query.with_for_update() if lock else query).one_or_none()
+        if found is None:
+            return None
+        return PipelineRow(found.source_id, found.stream_id, found.noted_xid, found.sealed, found.phase)
+
+    def put(self, connection: Connection, row: PipelineRow) -> None:
+        """Write the pipeline's row at its first start, and raise its noted transaction id when tables join."""
+        values = asdict(row)
+        changed = {"noted_xid": row.noted_xid, "phase": row.phase}
+        statement = upsert(pipeline).values(pipeline=self.name, **values)
+        connection.execute(statement.on_conflict_do_update(constraint=pipeline.primary_key, set_=changed))
+
+    def lock_start(self, connection: Connection) -> None:
+        """Held to the end of the transaction: one process at a time starts a pipeline of this name."""
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 77))"), {"name": self.name})
+
+    def fingerprints(self, connection: Connection) -> dict[str, str]:
+        """Entry name -> the fingerprint its rows were made with."""
+        rows = connection.execute(select(mapping.c.entry, mapping.c.fingerprint).where(mapping.c.pipeline == self.name))
+        return {row.entry: row.fingerprint for row in rows}
+
+    def put_fingerprint(self, connection: Connection, entry: str, fingerprint: str) -> None:
+        """Accept this fingerprint for the entry from now on."""
+        values = upsert(mapping).values(pipeline=self.name, entry=entry, fingerprint=fingerprint)
+        connection.execute(
+            values.on_conflict_do_update(constraint=mapping.primary_key, set_={"fingerprint": fingerprint})
+        )

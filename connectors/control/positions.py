@@ -1,0 +1,120 @@
+"""Where every partition stands: the next offset, moved by compare-and-set, and the ledger kept beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, Row, Update, bindparam, case, func, insert, select, tuple_, update
+
+from connectors.change import Sequence2
+from connectors.chunks import LEDGER_FIELDS, Advance, Ledger, Position
+from connectors.control.schema import checkpoint
+from mappers.errors import FencedError
+
+
+class Positions:
+    """Reads and writes of one pipeline's positions, by its name.
+
+    The statements of every batch are built once: to build one costs more than to run it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        mine = select(checkpoint).where(checkpoint.c.pipeline == name)
+        self._all = mine.order_by(checkpoint.c.topic, checkpoint.c.partition)
+        wanted = tuple_(checkpoint.c.topic, checkpoint.c.partition).in_(bindparam("wanted", expanding=True))
+        self._lock = self._all.where(wanted).with_for_update()
+        self._advance = _advance_statement(name)
+
+    def add(self, connection: Connection, positions: Iterable[Position]) -> None:
+        """Write the first position of each partition."""
+        rows = [
+            {
+                "pipeline": self.name,
+                "topic": p.topic,
+                "partition": p.partition,
+                "table_name": p.table,
+                "next_offset": p.next_offset,
+                "topic_id": p.topic_id,
+                "commit_lsn": p.high_water[0],
+                "event_lsn": p.high_water[1],
+            }
+            for p in positions
+        ]
+        if rows:
+            connection.execute(insert(checkpoint), rows)
+
+    def all(self, connection: Connection) -> list[Position]:
+        """Every partition's position, in (topic, partition) order."""
+        return [_position(row) for row in connection.execute(self._all)]
+
+    def lock(self, connection: Connection, expected: Mapping[tuple[str, int], int]) -> dict[tuple[str, int], Position]:
+        """Lock the partitions' rows, in order, and compare: (topic, partition) -> the offset this process believes in.
+
+        Raises FencedError when one has moved, or is gone: another process owns that partition.
+        """
+        rows = connection.execute(self._lock, {"wanted": list(expected)})
+        found = {(p.topic, p.partition): p for p in map(_position, rows)}
+        for where, offset in expected.items():
+            stored = found[where].next_offset if where in found else None
+            if stored != offset:
+                raise FencedError(
+                    f"the position in the target is {stored}, this process is at {offset}",
+                    where=f"{where[0]}[{where[1]}]",
+                    hint="another process owns this partition; this one rolled back",
+                )
+        return found
+
+    def lock_table(self, connection: Connection, table: str) -> None:
+        """Lock every position of the table, in order: no batch of it is in flight until the transaction ends."""
+        connection.execute(self._all.where(checkpoint.c.table_name == table).with_for_update()).all()
+
+    def advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
+        """Move positions by compare-and-set, and add to their ledgers. Raises FencedError where one has moved."""
+        for move in advances:
+            if connection.execute(self._advance, _advance_values(move)).rowcount != 1:
+                raise FencedError("the position moved meanwhile", where=f"{move.topic}[{move.partition}]")
+
+
+def _advance_statement(name: str) -> Update:
+    mine = (
+        checkpoint.c.pipeline == name,
+        checkpoint.c.topic == bindparam("b_topic"),
+        checkpoint.c.partition == bindparam("b_partition"),
+        checkpoint.c.next_offset == bindparam("b_start"),
+    )
+    newest = case(
+        (checkpoint.c.source_time_us < bindparam("b_time"), bindparam("b_time")), else_=checkpoint.c.source_time_us
+    )
+    return (
+        update(checkpoint)
+        .where(*mine)
+        .values(
+            next_offset=bindparam("b_end"),
+            commit_lsn=bindparam("b_commit_lsn"),
+            event_lsn=bindparam("b_event_lsn"),
+            source_time_us=newest,
+            updated_at=func.now(),
+            **{field: checkpoint.c[field] + bindparam(f"b_{field}") for field in LEDGER_FIELDS},
+        )
+    )
+
+
+def _advance_values(move: Advance) -> dict[str, object]:
+    return {
+        "b_topic": move.topic,
+        "b_partition": move.partition,
+        "b_start": move.start,
+        "b_end": move.end,
+        "b_commit_lsn": move.high_water[0],
+        "b_event_lsn": move.high_water[1],
+        "b_time": move.source_time_us,
+        **{f"b_{field}": getattr(move.ledger, field) for field in LEDGER_FIELDS},
+    }
+
+
+def _position(row: Row[tuple[object, ...]]) -> Position:
+    ledger = Ledger(*(getattr(row, name) for name in LEDGER_FIELDS))
+    water: Sequence2 = (row.commit_lsn, row.event_lsn)
+    where = (row.topic, row.partition, row.table_name, row.next_offset)
+    return Position(*where, water, row.topic_id, ledger, row.source_time_us)

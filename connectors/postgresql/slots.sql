@@ -1,0 +1,18 @@
+-- Replication slots.
+
+-- name: slot
+-- Positions as numbers: 64-bit distances from 0/0. A standby compares with what it has received.
+select s.active,
+       s.active_pid,
+       (s.confirmed_flush_lsn - '0/0'::pg_lsn)::bigint as confirmed_flush_lsn,
+       (s.restart_lsn - '0/0'::pg_lsn)::bigint as restart_lsn,
+       (case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_lsn() end
+           - s.restart_lsn)::bigint as retained_bytes,
+       s.wal_status,
+       s.plugin::text as plugin,
+       s.database::text as database
+from pg_replication_slots s
+where s.slot_name = %(slot)s;
+
+-- name: drop_slot
+select pg_drop_replication_slot(%(slot)s);
