@@ -150,13 +150,13 @@ class StreamSection(Section):
         default=10_000, ge=1, le=1_000_000, description="Most events applied in one transaction"
     )
     batch_bytes_max: int = Field(
-        default=32 << 20, ge=1 << 16, le=1 << 32, description="About the most bytes of events in one transaction"
+        default=16 << 20, ge=1 << 16, le=1 << 32, description="About the most bytes of events in one transaction"
     )
     buffer_rows_max: int = Field(
         default=40_000, ge=1, le=10_000_000, description="Most decoded events in memory; at least batch_rows_max"
     )
     buffer_bytes_max: int = Field(
-        default=64 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
+        default=48 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
     )
     shutdown_deadline_s: float = Field(
         default=20, gt=0, le=600, description="Seconds to finish the batch in hand on SIGTERM"
