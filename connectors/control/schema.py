@@ -10,6 +10,8 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Identity,
+    Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -21,7 +23,7 @@ from sqlalchemy import (
 
 from connectors.chunks import LEDGER_FIELDS
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of the tables; `ControlStore.ensure` upgrades older ones and refuses newer ones."""
 
 DEFAULT_SCHEMA = "changeover"
@@ -43,6 +45,8 @@ pipeline = Table(
     Column("noted_xid", BigInteger, nullable=False),
     Column("sealed", Boolean, nullable=False, server_default=text("false")),
     Column("phase", Text, nullable=False),
+    Column("rows_per_second", Integer, comment="a pace set at runtime; null: as configured"),
+    Column("suspicion", Text, comment="JSON: why the rows must be verified before the pipeline is ready again"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -79,6 +83,7 @@ table_state = Table(
     Column("table_name", Text, nullable=False),
     Column("version", BigInteger, nullable=False, server_default=text("0")),
     Column("rows_expected", BigInteger, nullable=False, server_default=text("0")),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("pipeline", "table_name"),
     comment="version rises with every change of the table's chunks or key fences, so that the stream may cache them",
 )
@@ -111,3 +116,93 @@ key_fence = Table(
     Column("snapshot", Text, nullable=False),
     PrimaryKeyConstraint("pipeline", "table_name", "key"),
 )
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("pipeline", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("start_offset", BigInteger, nullable=False),
+    Column("end_offset", BigInteger, nullable=False),
+    Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("pipeline", "topic", "partition", "start_offset"),
+    comment="which events were applied in one transaction, so that explain can tell what superseded what",
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("topic", Text),
+    Column("partition", Integer),
+    Column("event_offset", BigInteger),
+    Column("chunk", Integer),
+    Column("reason", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("event", Text, comment="JSON: the source row as it came, masked as configured"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("parked", BigInteger, nullable=False, server_default=text("0")),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("closed_by", Text),
+    Column("note", Text),
+    Index("dead_letter_open", "pipeline", "table_name", "key", postgresql_where=text("state = 'open'")),
+    comment="state: open, retried or skipped; parked: later events of the key that were held behind it",
+)
+
+verification = Table(
+    "verification",
+    metadata,
+    Column("pipeline", Text, nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("slice", Integer, nullable=False),
+    Column("sweep", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False, server_default=text("0")),
+    Column("differences", BigInteger, nullable=False, server_default=text("0")),
+    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("done_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("pipeline", "entry", "slice"),
+    comment="what the sweep in hand has compared, so that it can be resumed, and how old each slice's comparison is",
+)
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("entry", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("source_key", Text),
+    Column("target_key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("columns", Text, nullable=False, server_default=""),
+    Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("closed_at", DateTime(timezone=True)),
+    Index("finding_open", "pipeline", "entry", postgresql_where=text("state = 'open'")),
+    comment="kind: missing, extra or different; state: open, repaired or gone",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("pipeline", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=""),
+)
+
+UPGRADES = {
+    2: (
+        f"ALTER TABLE {DEFAULT_SCHEMA}.pipeline ADD COLUMN IF NOT EXISTS rows_per_second integer,"
+        " ADD COLUMN IF NOT EXISTS suspicion text",
+        f"ALTER TABLE {DEFAULT_SCHEMA}.table_state ADD COLUMN IF NOT EXISTS paused boolean NOT NULL DEFAULT false",
+    ),
+}
+"""Version -> what brings existing tables to it from the one before. New tables are made as they are declared."""

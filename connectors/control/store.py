@@ -12,7 +12,7 @@ from connectors.control.chunks import Chunks
 from connectors.control.fences import KeyFences
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
-from connectors.control.schema import VERSION, metadata, schema_version
+from connectors.control.schema import UPGRADES, VERSION, metadata, schema_version
 from connectors.control.tables import TableStates
 from mappers.errors import FatalError
 
@@ -46,6 +46,14 @@ class ControlStore:
                 where=f"target schema {metadata.schema}",
                 hint="run the newer changeover that wrote it",
             )
+        else:
+            self._upgrade(connection, found)
+
+    def _upgrade(self, connection: Connection, found: int) -> None:
+        for version in range(found + 1, VERSION + 1):
+            for statement in UPGRADES.get(version, ()):
+                connection.execute(text(statement))
+            connection.execute(insert(schema_version).values(version=version))
 
     def exists(self, connection: Connection) -> bool:
         """Whether the control schema has been created (by any pipeline)."""

@@ -1,0 +1,65 @@
+"""`status`: where every table stands. `wait`: until a condition is proved by a barrier."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import TYPE_CHECKING
+
+from daemon.commands.common import parts_of, stop_on_signals
+
+if TYPE_CHECKING:
+    from daemon.commands.common import Commands
+    from daemon.wiring import Parts
+
+
+def add(commands: Commands) -> None:
+    """Add both to the command line."""
+    status = commands.add_parser("status", help="where every table stands")
+    status.add_argument("--output", choices=("table", "json"), default="table")
+    status.add_argument("--watch", action="store_true", help="again every second, until interrupted")
+    status.set_defaults(command=_status)
+
+    wait = commands.add_parser("wait", help="wait for a condition, proved by a barrier")
+    wait.add_argument("--for", dest="condition", choices=("lag-zero", "backfill"), required=True)
+    wait.add_argument("--timeout", type=float, default=600, metavar="S", help="seconds (default 600); then exit 3")
+    wait.set_defaults(command=_wait)
+
+
+def _status(options: argparse.Namespace) -> None:
+    from daemon.progress import progress_of
+    from daemon.status import phase_of, status_of, table_lines
+
+    parts = parts_of(options)
+    began: tuple[float, float] | None = None
+    while True:
+        facts = parts.facts()
+        status = status_of(facts)
+        lines = [json.dumps(status)] if options.output == "json" else table_lines(status)
+        if options.watch and phase_of(facts.chunks) == "backfilling":
+            now = time.monotonic()
+            began = began or (now, progress_of(facts.chunks, 0, 0).share)
+            lines.append(f"backfill: {progress_of(facts.chunks, began[1], now - began[0])}")
+        print("\n".join(lines), flush=True)
+        if not options.watch:
+            return
+        time.sleep(1)
+
+
+def _wait(options: argparse.Namespace) -> None:
+    parts = parts_of(options)
+    stop_on_signals(parts.stop)
+    barrier = parts.barrier(options.timeout)
+    position = barrier.sentinel()
+    ends: dict[tuple[str, int], int] = {}
+    if options.condition == "lag-zero":
+        barrier.delivered(position)
+        ends = parts.broker.end_offsets(_topics_of(parts))
+    barrier.applied(ends, parts.progress)
+    print(f"{options.condition}: reached")
+
+
+def _topics_of(parts: Parts) -> list[str]:
+    tables, messages = parts.topics(parts.tables())
+    return [topic.name for topic in tables.values()] + [messages.name]
