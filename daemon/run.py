@@ -16,6 +16,7 @@ from daemon.buffer import Buffer
 from daemon.health import Health
 from daemon.heartbeat import Heartbeat
 from daemon.http import Server, serve
+from daemon.journal_trim import JournalTrim
 from daemon.metrics import Metrics
 from daemon.prepare import Topic
 from daemon.reader import Reader
@@ -53,6 +54,10 @@ class Daemon:
         self._source = parts.source()
         self._heartbeat: Heartbeat | None = None
         self._watch = Watch(metrics, time.monotonic)
+        stream = parts.config.stream
+        self._journal = JournalTrim(
+            parts.control, parts.target, time.monotonic, hours=stream.journal_h, rows=stream.journal_rows_max
+        )
 
     def run(self, *, rebackfill: Sequence[str] = (), accept: Sequence[str] = (), anew: bool = False) -> None:
         """Start, stream, stop. rebackfill, accept, anew: what the user decided about rows that are there already."""
@@ -178,6 +183,7 @@ class Daemon:
         self._tended = now
         try:
             _, chunks = self._parts.progress()
+            self._journal.tend(reader.partitions)
         except TransientError as error:
             self._failed(error)
             return

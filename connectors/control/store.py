@@ -10,6 +10,7 @@ from sqlalchemy.schema import CreateSchema
 
 from connectors.control.chunks import Chunks
 from connectors.control.fences import KeyFences
+from connectors.control.journal import Journal
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
 from connectors.control.schema import UPGRADES, VERSION, metadata, schema_version
@@ -28,6 +29,7 @@ class ControlStore:
         self.pipeline = PipelineState(name)
         self.tables = TableStates(name)
         self.positions = Positions(name)
+        self.journal = Journal(name)
         self.chunks = Chunks(name, self.tables)
         self.fences = KeyFences(name, self.tables)
 

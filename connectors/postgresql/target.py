@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from connectors.postgresql.catalogue import load_functions, load_tables
+from connectors.postgresql.rehearsal import Rehearsal, rehearsed
 from connectors.postgresql.session import connect, role_of, server_of, translate
 from connectors.postgresql.source import locale_of
 from connectors.postgresql.transaction import TargetTransaction, committed, stage_of
@@ -57,6 +58,20 @@ class PostgresTarget:
         with self._translated(), self.engine.connect() as connection:
             try:
                 yield Session(connection, self._translated)
+            finally:
+                _drop_if_broken(connection)
+
+    @contextmanager
+    def rehearse(self, lock_timeout_s: float, *, one_snapshot: bool = False) -> Iterator[Rehearsal]:
+        """A target in which nothing lasts: one transaction, rolled back at the end of the block.
+
+        A lock that is not had within `lock_timeout_s` is a TransientError. one_snapshot: all of it sees one state.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            try:
+                options = {"lock_timeout_s": lock_timeout_s, "one_snapshot": one_snapshot}
+                with rehearsed(connection, self._translated, **options) as rehearsal:
+                    yield rehearsal
             finally:
                 _drop_if_broken(connection)
 
