@@ -13,6 +13,7 @@ from pathlib import Path
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
+from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client
 from connectors.postgresql.chunk_copy import Pushdown, probe
 from connectors.postgresql.session import translated
@@ -21,7 +22,8 @@ from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config import Config
-from daemon.decoders import decoders
+from daemon.decoders import decoders, table_decoder
+from daemon.explain import Sides
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
@@ -31,6 +33,8 @@ from daemon.status import Facts
 from mappers.errors import ChangeoverError, TransientError
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
+DELIVERY_LIMIT_S = 10.0
+"""How long `explain` waits for the connector to deliver what the source had when it was read."""
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -132,6 +136,23 @@ class Parts:
             )
 
         return make
+
+    def log_reader(self) -> LogReader:
+        """Reads the log without any effect on the consumer group."""
+        kafka = self.config.kafka
+        return LogReader(settings(kafka.bootstrap_servers, kafka.group, kafka.settings, client_id="changeover-look"))
+
+    def sides(self) -> Sides:
+        """Where `explain` looks."""
+        return Sides(
+            self.config.pipeline,
+            self.source(),
+            self.target,
+            self.control,
+            self.log_reader,
+            table_decoder,
+            lambda: self.barrier(DELIVERY_LIMIT_S),
+        )
 
     def positions(self) -> list[Position]:
         """Where the target stands."""

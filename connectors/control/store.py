@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateSchema
 from connectors.control.chunks import Chunks
 from connectors.control.fences import KeyFences
 from connectors.control.journal import Journal
+from connectors.control.key_record import KeyRecord
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
 from connectors.control.schema import UPGRADES, VERSION, metadata, schema_version
@@ -32,6 +33,7 @@ class ControlStore:
         self.journal = Journal(name)
         self.chunks = Chunks(name, self.tables)
         self.fences = KeyFences(name, self.tables)
+        self.keys = KeyRecord(name)
 
     def ensure(self, connection: Connection) -> None:
         """Create the control schema, or upgrade it. Raises FatalError when it is newer than this program."""

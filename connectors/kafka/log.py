@@ -51,7 +51,7 @@ class LogReader:
         return int(low), int(high)
 
     def read(self, ranges: Mapping[Partition, tuple[int, int]]) -> Iterator[Logged]:
-        """The committed messages at [start, end) of each partition, each in order. `reached` says how far each was read.
+        """The committed messages at [start, end) of each partition, each in order; `reached` says how far it was read.
 
         Raises TransientError when the broker falls silent before the ends.
         """

@@ -81,6 +81,21 @@ def locate(
     return [row[0] for row in connection.execute(query, arrays(keys))]
 
 
+def canonical(connection: psycopg.Connection, table: Table, form: KeyForm, key: Sequence[str]) -> tuple[str, ...]:
+    """A key as the database itself writes it: 007 of an integer key is 7. Raises DataError for no such value."""
+    names = [sql.Identifier(name) for name in form.columns]
+    values = [
+        sql.SQL("{}::{} AS {}").format(sql.Literal(text), sql.SQL(kind), name)
+        for text, kind, name in zip(key, form.types, names, strict=True)
+    ]
+    query = sql.SQL("SELECT {texts} FROM (SELECT {values}) AS t").format(
+        texts=texts(table, form.columns), values=sql.SQL(", ").join(values)
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
 def _literals(form: KeyForm, bound: Bound) -> sql.Composed:
     pairs = zip(bound, form.types, strict=True)
     return sql.SQL(", ").join(sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(kind)) for text, kind in pairs)

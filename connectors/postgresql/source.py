@@ -125,6 +125,11 @@ class PostgresSource:
         with translated("source", self.url):
             return key_space.locate(self.connection(), table, form, bounds, keys)
 
+    def canonical(self, table: Table, form: KeyForm, key: Sequence[str]) -> tuple[str, ...]:
+        """A key as the source itself writes it. Raises RecordError for what is no value of the key's types."""
+        with translated("source", self.url):
+            return key_space.canonical(self.connection(), table, form, key)
+
     @contextmanager
     def reading(self, table: Table) -> Iterator[Reading]:
         """A read-only repeatable-read transaction on a connection of its own; errors of the body stay its own.

@@ -69,8 +69,8 @@ class PostgresTarget:
         """
         with self._translated(), self.engine.connect() as connection:
             try:
-                options = {"lock_timeout_s": lock_timeout_s, "one_snapshot": one_snapshot}
-                with rehearsed(connection, self._translated, **options) as rehearsal:
+                how = rehearsed(connection, self._translated, lock_timeout_s=lock_timeout_s, one_snapshot=one_snapshot)
+                with how as rehearsal:
                     yield rehearsal
             finally:
                 _drop_if_broken(connection)
