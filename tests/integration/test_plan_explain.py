@@ -1,0 +1,137 @@
+"""`plan` and `explain` on the real stack: what they say is what is and what then happens, and they change nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
+
+from tests.support.databases import Databases, open_url
+from tests.support.pipeline import Pipeline, Settings
+from tests.support.processes import Daemon
+
+Make = Callable[[Settings], Pipeline]
+TABLE = "public.users"
+SOURCE_SQL = """
+CREATE TABLE users (
+    id integer PRIMARY KEY, email text NOT NULL, name text, gone boolean NOT NULL DEFAULT false, born date NOT NULL
+);
+INSERT INTO users SELECT i, ' User' || i || '@Example.org ', 'user ' || i, false, date '1980-01-01' + i
+    FROM generate_series(1, 2000) i
+"""
+TARGET_SQL = """
+CREATE SCHEMA app;
+CREATE TABLE app.accounts (
+    id bigint PRIMARY KEY, email text NOT NULL UNIQUE CHECK (email LIKE '%@%'), display text, day integer NOT NULL
+)
+"""
+MAPPING = {
+    "from": TABLE,
+    "to": "app.accounts",
+    "columns": {
+        "id": "id",
+        "email": "lower(trim(email))",
+        "display": "name",
+        "day": "cast(extract(day from born) as integer)",
+    },
+    "where": "not gone",
+}
+
+
+def create(databases: Databases) -> None:
+    """Both tables, and the source's rows."""
+    for url, script in ((databases.source_url, SOURCE_SQL), (databases.target_url, TARGET_SQL)):
+        run(url, script)
+    run(databases.source_url, "ANALYZE users")
+
+
+def run(url: str, *statements: str) -> None:
+    """Run each statement in a transaction of its own."""
+    with open_url(url) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def asked(pipeline: Pipeline, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """What a command says in JSON, at this exit code."""
+    done = pipeline.call(*arguments, "--output", "json")
+    assert done.code == code, done.said
+    found: dict[str, Any] = json.loads(done.said[done.said.index("{\n") : done.said.rindex("}") + 1])
+    return found
+
+
+def explained(pipeline: Pipeline, key: int, code: int = 0, *options: str) -> dict[str, Any]:
+    """The explanation of one row."""
+    return asked(pipeline, "explain", TABLE, str(key), *options, code=code)
+
+
+def outcomes(explanation: dict[str, Any]) -> list[tuple[str, str]]:
+    """(op, outcome) of each event."""
+    return [(event["op"], event["outcome"]) for event in explanation["events"]["last"]]
+
+
+@contextmanager
+def stopped(pipeline: Pipeline, daemon: Daemon) -> Iterator[None]:
+    """The daemon's end, asked for."""
+    daemon.killed = True
+    daemon.terminate()
+    assert daemon.wait(30) == 0, daemon.output()
+    yield
+
+
+def test_explain_tells_the_story_of_every_kind_of_row(databases: Databases, pipeline: Make) -> None:
+    create(databases)
+    moved = pipeline(Settings(tables=[MAPPING], chunk_rows=500))
+    moved.command("connector", "apply")
+    source, target = databases.source_url, databases.target_url
+    with moved.run() as daemon:
+        moved.wait_lag_zero(daemon)
+        loaded = explained(moved, 1)
+        assert loaded["agrees"] and loaded["chunk"]["state"] == "done" and outcomes(loaded) == []
+        run(source, "UPDATE users SET name = 'Anna' WHERE id = 700")
+        moved.wait_lag_zero(daemon)
+        daemon.killed = True
+        daemon.terminate()
+        assert daemon.wait(30) == 0, daemon.output()
+    run(
+        source,
+        "BEGIN; UPDATE users SET name = 'a' WHERE id = 2; UPDATE users SET name = 'b' WHERE id = 2;"
+        " UPDATE users SET name = 'c' WHERE id = 2; COMMIT",
+        "DELETE FROM users WHERE id = 3",
+        "UPDATE users SET gone = true WHERE id = 4",
+        "UPDATE users SET id = 9005 WHERE id = 5",
+        "UPDATE users SET name = 'late' WHERE id = 6",
+    )
+    coming = explained(moved, 6)
+    assert not coming["agrees"]
+    assert "not applied yet" in coming["verdict"]
+    with moved.run() as daemon:
+        moved.wait_lag_zero(daemon)
+        updated = explained(moved, 2)
+        assert updated["agrees"], updated["verdict"]
+        assert outcomes(updated) == [("u", "superseded"), ("u", "superseded"), ("u", "applied")], updated["events"]
+        assert updated["events"]["by_hash"]
+        deleted = explained(moved, 3)
+        assert deleted["agrees"] and "was deleted" in deleted["verdict"]
+        assert outcomes(deleted) == [("d", "applied")]
+        left_out = explained(moved, 4)
+        assert outcomes(left_out) == [("u", "filtered")] and "leaves the source row out" in left_out["verdict"]
+        assert outcomes(explained(moved, 5)) == [("d", "applied")]
+        assert outcomes(explained(moved, 9005)) == [("c", "applied")]
+        never = explained(moved, 77_777)
+        assert never["agrees"] and "neither side" in never["verdict"]
+        run(target, "UPDATE app.accounts SET display = 'damaged', day = 99 WHERE id = 700")
+        damaged = explained(moved, 700, 4, "--mask", "email")
+        assert damaged["targets"][0]["rows"][0]["differing"] == ["display", "day"]
+        assert damaged["source"]["row"]["email"] == "***"
+        assert "example.org" not in json.dumps(damaged).lower()
+        run(target, "DELETE FROM app.accounts WHERE id = 800")
+        assert "lacks the row" in explained(moved, 800, 4)["verdict"]
+        print(moved.call("explain", TABLE, "2").said)
+        print(moved.call("explain", TABLE, "700").said)
