@@ -16,18 +16,19 @@ from connectors.control.store import ControlStore
 from connectors.kafka.consumer import Decode
 from connectors.kafka.log import LogReader
 from connectors.postgresql.keys import name_of
-from connectors.postgresql.preview import compare, passing
+from connectors.postgresql.preview import compare
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.transaction import TargetTransaction
-from connectors.seams import Staged, TextRow
+from connectors.seams import TextRow
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.explanation import ChunkSide, EntrySide, EventSide, Explanation, SourceSide
 from daemon.handover import Chunk
-from daemon.key_history import KeyState, Outcome, Partition, Told, filtered, tell
+from daemon.key_history import KeyState, Partition, Told, filtered, tell
 from daemon.key_log import KeyLog, find
+from daemon.left_out import left_out
 from daemon.resync import text_rows
 from mappers.errors import ChangeoverError, FatalError, NotReadyError, RecordError, TransientError
 
@@ -201,7 +202,7 @@ def _told(sides: Sides, mapped: MappedTable, found: KeyLog, record: _Record, rea
             where: sides.control.journal.of(transaction.control, *where, offset) for where, offset in first.items()
         }
         told = tell(found.events, _state(record, read.snapshot, journal))
-        return filtered(told, _left_out(transaction, mapped, told))
+        return filtered(told, left_out(transaction, mapped, told))
 
 
 def _state(record: _Record, snapshot: Snapshot, journal: Mapping[Partition, Sequence[Applied]]) -> KeyState:
@@ -216,23 +217,3 @@ def _state(record: _Record, snapshot: Snapshot, journal: Mapping[Partition, Sequ
         journal=journal,
         dead_letters=record.dead_letters,
     )
-
-
-def _left_out(transaction: TargetTransaction, mapped: MappedTable, told: Sequence[Told]) -> set[tuple[str, int, int]]:
-    """The applied events whose row no entry takes, asked of the target as the stream asks it."""
-    if any(entry.where is None for entry in mapped.entries):
-        return set()
-    needed = frozenset().union(*(entry.where.inputs for entry in mapped.entries if entry.where))
-    rows: list[Staged] = []
-    places: list[tuple[str, int, int]] = []
-    for one in told:
-        change = one.seen.change
-        absent = {mapped.columns[index] for index in change.missing}
-        if one.outcome is Outcome.APPLIED and change.row is not None and needed.isdisjoint(absent):
-            rows.append((len(places), False, 0, change.row))
-            places.append((one.seen.topic, one.seen.partition, change.offset))
-    if not rows:
-        return set()
-    relation = transaction.stage(mapped, rows)
-    taken = set().union(*(passing(transaction, entry, relation) for entry in mapped.entries))
-    return {place for number, place in enumerate(places) if number not in taken}

@@ -39,7 +39,7 @@ def _explain(options: argparse.Namespace) -> int:
     tables = parts.tables()
     mask = Mask(options.mask)
     mask.check([entry for mapped in tables.values() for entry in mapped.entries])
-    it = explain(parts.sides(), _table(tables, options.table), key_of(options.key), max(1, options.scan))
+    it = explain(parts.sides(), table_of(tables, options.table), key_of(options.key), max(1, options.scan))
     made = document(it, mask, max(0, options.events))
     if options.output == "json":
         show(made)
@@ -60,7 +60,8 @@ def key_of(words: Sequence[str]) -> list[str]:
     return list(words)
 
 
-def _table(tables: Mapping[str, MappedTable], name: str) -> MappedTable:
+def table_of(tables: Mapping[str, MappedTable], name: str) -> MappedTable:
+    """The source table of that name, with or without `public.`. Raises FatalError."""
     from mappers.errors import FatalError
 
     full = name if name in tables else f"public.{name}"
