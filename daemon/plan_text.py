@@ -16,7 +16,7 @@ _WORDS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\(|\)|\b(?:" + "|".join
 
 def plan_lines(plan: Mapping[str, Any]) -> list[str]:
     """The lines of a plan."""
-    lines = [f"pipeline {plan['pipeline']}: {len(plan['order'])} tables, backfilled in this order:"]
+    lines = [f"pipeline {plan['pipeline']}: the backfill takes the tables in this order"]
     lines += [f"  {number}. {name}" for number, name in enumerate(plan["order"], start=1)]
     for group, entries in plan["groups"].items():
         lines.append(f"group {group}: {', '.join(entries)}")

@@ -47,7 +47,9 @@ def count_up_to(connection: psycopg.Connection, mapped: MappedTable, limit: int)
 
 
 def _key(connection: psycopg.Connection, mapped: MappedTable, skipped: int, *, descending: bool) -> Bound | None:
-    query = sql.SQL("SELECT {texts} FROM (SELECT {key} FROM {table} ORDER BY {order} OFFSET {skipped} LIMIT 1) AS t")
+    query = sql.SQL(
+        "SELECT {texts} FROM (SELECT {key} FROM {table} AS s ORDER BY {order} OFFSET {skipped} LIMIT 1) AS t"
+    )
     row = connection.execute(
         query.format(
             texts=texts(mapped.table, mapped.form.columns),
@@ -74,4 +76,4 @@ def _rows(connection: psycopg.Connection, mapped: MappedTable, count: int, *, de
 
 def _order(key: Sequence[str], descending: bool) -> sql.Composed:
     way = sql.SQL(" DESC" if descending else "")
-    return sql.SQL(", ").join(sql.SQL("{}{}").format(sql.Identifier(name), way) for name in key)
+    return sql.SQL(", ").join(sql.SQL("s.{}{}").format(sql.Identifier(name), way) for name in key)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
@@ -93,7 +91,9 @@ def test_explain_tells_the_story_of_every_kind_of_row(databases: Databases, pipe
     with moved.run() as daemon:
         moved.wait_lag_zero(daemon)
         loaded = explained(moved, 1)
-        assert loaded["agrees"] and loaded["chunk"]["state"] == "done" and outcomes(loaded) == []
+        assert loaded["agrees"]
+        assert loaded["chunk"]["state"] == "done"
+        assert outcomes(loaded) == []
         run(source, "UPDATE users SET name = 'Anna' WHERE id = 700")
         moved.wait_lag_zero(daemon)
         daemon.killed = True
@@ -118,14 +118,17 @@ def test_explain_tells_the_story_of_every_kind_of_row(databases: Databases, pipe
         assert outcomes(updated) == [("u", "superseded"), ("u", "superseded"), ("u", "applied")], updated["events"]
         assert updated["events"]["by_hash"]
         deleted = explained(moved, 3)
-        assert deleted["agrees"] and "was deleted" in deleted["verdict"]
+        assert deleted["agrees"]
+        assert "was deleted" in deleted["verdict"]
         assert outcomes(deleted) == [("d", "applied")]
         left_out = explained(moved, 4)
-        assert outcomes(left_out) == [("u", "filtered")] and "leaves the source row out" in left_out["verdict"]
+        assert outcomes(left_out) == [("u", "filtered")]
+        assert "leaves the source row out" in left_out["verdict"]
         assert outcomes(explained(moved, 5)) == [("d", "applied")]
         assert outcomes(explained(moved, 9005)) == [("c", "applied")]
         never = explained(moved, 77_777)
-        assert never["agrees"] and "neither side" in never["verdict"]
+        assert never["agrees"]
+        assert "neither side" in never["verdict"]
         run(target, "UPDATE app.accounts SET display = 'damaged', day = 99 WHERE id = 700")
         damaged = explained(moved, 700, 4, "--mask", "email")
         assert damaged["targets"][0]["rows"][0]["differing"] == ["display", "day"]
@@ -148,7 +151,7 @@ def state_of(databases: Databases) -> dict[str, Any]:
             ).fetchall()
             for (name,) in tables:
                 rows = connection.execute(
-                    f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {name} t".encode()
+                    f"SELECT md5(string_agg(x::text, ',' ORDER BY x::text)) FROM (SELECT * FROM {name}) x".encode()
                 )
                 found[f"{side} {name}"] = rows.fetchone()
     return found
@@ -222,8 +225,8 @@ def test_plan_batch_says_what_then_happens(databases: Databases, pipeline: Make)
         "UPDATE users SET gone = true WHERE id IN (30, 31, 32)",
         "DELETE FROM users WHERE id IN (40, 41)",
         "UPDATE users SET id = 9000 + id WHERE id IN (50, 51)",
-        "BEGIN; UPDATE users SET email = 'x@x' WHERE id = 60; UPDATE users SET email = 'user60@example.org' WHERE id = 61;"
-        " UPDATE users SET email = 'user61@example.org' WHERE id = 60; COMMIT",
+        "UPDATE users SET email = 'user60@example.org' WHERE id = 61",
+        "UPDATE users SET email = 'user61@example.org' WHERE id = 60",
     )
     moved.command("explain", TABLE, "61")
     before = state_of(databases)
