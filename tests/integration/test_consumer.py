@@ -44,7 +44,7 @@ def test_an_assignment_whose_positions_cannot_be_read_is_tried_again(stack: Stac
         tried.append(len(partitions))
         if len(tried) <= 3:
             raise TransientError("the target is away")
-        return {where: 2 for where in partitions}
+        return dict.fromkeys(partitions, 2)
 
     found: dict[int, list[int]] = {}
     consumer = ChangeConsumer(
