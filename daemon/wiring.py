@@ -21,6 +21,7 @@ from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config import Config
+from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.decoders import decoders
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
@@ -85,6 +86,13 @@ class Parts:
     def barrier(self, limit_s: float) -> Barrier:
         """A barrier with its own connection to the source."""
         return Barrier(self.source(), self.config.source.slot, self.wait, time.monotonic, limit_s, self.stop.is_set)
+
+    @cached_property
+    def desk(self) -> DeadLetterDesk:
+        """Sets refused rows aside."""
+        section = self.config.dead_letters
+        policy = DeadLetterPolicy(section.max, section.per_minute_max, frozenset(section.mask))
+        return DeadLetterDesk(self.control, policy)
 
     def resyncer(self) -> Resyncer:
         """Re-reads keys; with its own connection to the source."""
@@ -154,9 +162,11 @@ class Parts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
+        letters: dict[tuple[str, str], int] = {}
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
+                letters = self.control.dead_letters.counts(transaction.control)
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -166,4 +176,4 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.schema import CreateSchema
 
 from connectors.control.chunks import Chunks
+from connectors.control.dead_letters import DeadLetters
 from connectors.control.fences import KeyFences
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
@@ -30,6 +31,7 @@ class ControlStore:
         self.positions = Positions(name)
         self.chunks = Chunks(name, self.tables)
         self.fences = KeyFences(name, self.tables)
+        self.dead_letters = DeadLetters(name, self.tables)
 
     def ensure(self, connection: Connection) -> None:
         """Create the control schema, or upgrade it. Raises FatalError when it is newer than this program."""
@@ -67,9 +69,10 @@ class ControlStore:
                 connection.execute(delete(table).where(table.c.pipeline == self.name))
 
     def restart_table(self, connection: Connection, table: str) -> None:
-        """Rule 10, truncate: every chunk of the table is to be read again, and its key fences go."""
+        """Rule 10, truncate: every chunk of the table is to be read again; its key fences and dead letters go."""
         self.chunks.reset(connection, table)
         self.fences.drop(connection, table)
+        self.dead_letters.close_table(connection, table)
 
 
 def _schema_exists(connection: Connection, name: str) -> bool:
