@@ -14,6 +14,8 @@ from connectors.postgresql.rehearsal import Rehearsal
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
+from daemon.dead_letters import DeadLetterDesk
+from daemon.exchange import Exchanger
 from daemon.handover import View, plan_slice
 from daemon.key_history import Outcome, Partition, Seen, Told, filtered
 from daemon.left_out import left_out
@@ -22,7 +24,7 @@ from daemon.retry import Backoff
 from daemon.stream import Applied, Stream
 from daemon.views import Views
 from daemon.writer import Writer
-from mappers.errors import ChangeoverError, ConflictError, FencedError, RecordError, TransientError
+from mappers.errors import ChangeoverError, FencedError, RecordError, TransientError
 
 LOCK_TIMEOUT_S = 2.0
 ROUNDS = 5
@@ -36,6 +38,7 @@ class BatchBench:
     source: PostgresSource
     target: PostgresTarget
     control: ControlStore
+    desk: DeadLetterDesk
     log: Callable[[], LogReader]
     decoders: Mapping[str, tuple[str | None, Decode]]
     wait: Callable[[], None]
@@ -80,7 +83,7 @@ def _rehearse(bench: BatchBench, positions: Sequence[Position], events_max: int)
     with bench.target.rehearse(LOCK_TIMEOUT_S) as rehearsal:
         told = _decisions(bench, rehearsal, batch)
         ledger, error = _applied(bench, rehearsal, batch)
-        told = _without(bench, rehearsal, told)
+        told = _without(bench, rehearsal, _set_aside(bench, rehearsal, told))
     return Rehearsed(batch, [*told, *truncated], ledger, behind, error or problem)
 
 
@@ -169,6 +172,8 @@ def decided(part: Slice, view: View, high_water: tuple[int, int]) -> list[Told]:
         high_water = plan.high_water
         if plan.control:
             told.append(Told(seen, Outcome.CONTROL))
+        elif plan.parked:
+            told.append(Told(seen, Outcome.PARKED, "behind the key's dead letter"))
         elif plan.already_loaded:
             told.append(
                 Told(seen, Outcome.ALREADY_LOADED, "its chunk, or a reading of the row, has it or will have it")
@@ -187,15 +192,11 @@ def _supersede(told: list[Told], number: int | None, offset: int) -> None:
 
 def _applied(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> tuple[Ledger, str]:
     """(what the stream's own code says became of the batch, why it would stop)."""
-    stream = Stream(bench.tables, dict.fromkeys(bench.tables, 1), bench.source, rehearsal, bench.control, bench.wait)
+    partitions = dict.fromkeys(bench.tables, 1)
+    stream = Stream(bench.tables, partitions, bench.source, rehearsal, bench.control, bench.desk, bench.wait)
     resyncer = Resyncer(bench.source, rehearsal, bench.control, bench.wait)
+    exchange = Exchanger(bench.tables, rehearsal, bench.control, resyncer, bench.desk, lambda table, keys: None)
     failed: list[TransientError] = []
-
-    def exchange(batch: Batch, error: ConflictError) -> None:
-        for name, keys in stream.keys(batch, error.table).items():
-            mapped = bench.tables[name]
-            resyncer.resync(mapped, [mapped.form.texts(key) for key in keys], exchange=True)
-
     once = Backoff(lambda: iter(()), lambda seconds: None, lambda: True)
     writer = Writer(stream, list, exchange, lambda: once, failed.append)
     try:
@@ -207,6 +208,20 @@ def _applied(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> tuple[Led
     if applied is None:
         raise failed[-1]
     return sum((advance.ledger for advance in applied.advances), Ledger()), ""
+
+
+def _set_aside(bench: BatchBench, rehearsal: Rehearsal, told: Sequence[Told]) -> list[Told]:
+    """The same with the events whose rows the target refused."""
+    with rehearsal.begin() as transaction:
+        letters = {
+            (letter.topic, letter.partition, letter.event_offset): letter
+            for letter in bench.control.dead_letters.list(transaction.control)
+        }
+    made = []
+    for one in told:
+        letter = letters.get((one.seen.topic, one.seen.partition, one.seen.change.offset))
+        made.append(replace(one, outcome=Outcome.DEAD_LETTERED, detail=letter.error) if letter else one)
+    return made
 
 
 def _without(bench: BatchBench, rehearsal: Rehearsal, told: Sequence[Told]) -> list[Told]:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.chunks import ChunkRow
+from connectors.control.dead_letters import Letter
 from connectors.control.journal import Applied
-from connectors.control.key_record import DeadLetterFact, FindingFact
+from connectors.control.key_record import FindingFact
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import Decode
 from connectors.kafka.log import LogReader
@@ -138,7 +139,7 @@ class _Record:
     positions: Mapping[Partition, int]
     chunk: ChunkSide | None = None
     fence: Snapshot | None = None
-    dead_letters: Sequence[DeadLetterFact] = ()
+    dead_letters: Sequence[Letter] = ()
     findings: Sequence[FindingFact] = ()
     paused: bool = False
 
@@ -154,7 +155,7 @@ def _record(sides: Sides, transaction: TargetTransaction, mapped: MappedTable, k
         {(p.topic, p.partition): p.next_offset for p in positions},
         _chunk(sides, transaction, mapped, key, chunks) if chunks else None,
         control.fences.get(connection, mapped.name, [name]).get(name),
-        control.keys.dead_letters(connection, mapped.name, name),
+        control.dead_letters.list(connection, table=mapped.name, key=name, everything=True),
         control.keys.findings(connection, mapped.name, name),
         control.keys.paused(connection, mapped.name),
     )

@@ -9,7 +9,8 @@ from shlex import quote
 from typing import Any
 
 from connectors.chunks import ChunkRow, ChunkState
-from connectors.control.key_record import DeadLetterFact, FindingFact
+from connectors.control.dead_letters import Letter
+from connectors.control.key_record import FindingFact
 from connectors.postgresql.preview import Compared
 from daemon.key_history import TO_COME, Outcome, Told
 from daemon.key_log import Range
@@ -90,7 +91,7 @@ class Explanation:
     entries: Sequence[EntrySide]
     chunk: ChunkSide | None
     fence: str = ""
-    dead_letters: Sequence[DeadLetterFact] = ()
+    dead_letters: Sequence[Letter] = ()
     findings: Sequence[FindingFact] = ()
     paused: bool = False
     events: EventSide = field(default_factory=EventSide)
@@ -132,7 +133,8 @@ def _unexplained(it: Explanation, differ: str, mask: Mask) -> tuple[int, str]:
         return UNTOLD, f"{differ}; the connector has not delivered every change that the source has: look again later."
     held = next((letter for letter in it.dead_letters if letter.state == "open"), None)
     if held is not None:
-        return DIFFER, f"{differ}: dead letter {held.id} holds the row back ({held.error})."
+        mend = f"`changeover dlq retry {held.id}` once its cause is mended"
+        return DIFFER, f"{differ}: dead letter {held.id} holds the row back ({held.error}); {mend}."
     key = " ".join(map(quote, mask.key(it.key_columns, it.key)))
     command = f"changeover resync {it.table} {key}"
     return DIFFER, f"{differ}, and no event that is to come explains it: `{command}` makes the target right."
@@ -186,7 +188,7 @@ def document(it: Explanation, mask: Mask, events: int) -> dict[str, Any]:
         "targets": [_entry(side, mask) for side in it.entries],
         "chunk": _chunk(it.chunk),
         "fence": it.fence or None,
-        "dead_letters": [asdict(letter) for letter in it.dead_letters],
+        "dead_letters": [_letter(letter) for letter in it.dead_letters],
         "findings": [asdict(finding) for finding in it.findings],
         "paused": it.paused,
         "events": _event_side(it.events, events),
@@ -217,6 +219,11 @@ def _entry(side: EntrySide, mask: Mask) -> dict[str, Any]:
             for one in side.compared
         ],
     }
+
+
+def _letter(letter: Letter) -> dict[str, Any]:
+    """A dead letter without the row that it keeps: that is `dlq show`'s."""
+    return {name: value for name, value in asdict(letter).items() if name not in ("event", "table_name", "key")}
 
 
 def _chunk(side: ChunkSide | None) -> dict[str, Any] | None:

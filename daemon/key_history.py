@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from connectors.change import Change, Sequence2
+from connectors.control.dead_letters import Letter
 from connectors.control.journal import NOT_CONSUMED, Applied
-from connectors.control.key_record import DeadLetterFact
 from connectors.snapshot import Snapshot
 from daemon.handover import Action, Chunk, ChunkState, Resync, View, plan_slice
 
@@ -75,7 +75,7 @@ class KeyState:
     reference: int
     positions: Mapping[Partition, int]
     journal: Mapping[Partition, Sequence[Applied]] = field(default_factory=dict)
-    dead_letters: Sequence[DeadLetterFact] = ()
+    dead_letters: Sequence[Letter] = ()
 
     def together(self, where: Partition, offset: int) -> Applied | None:
         """The transaction that took this offset; None where the journal does not have it."""
@@ -90,7 +90,8 @@ class KeyState:
     def view(self, change: Change) -> View:
         """For the rules: this key's chunk and fence."""
         chunk = self.chunk or NO_CHUNK
-        return View(lambda key: chunk, {change.key: self.fence} if self.fence else {}, None, self.reference)
+        fences = {change.key: self.fence} if self.fence else {}
+        return View(lambda key: chunk, fences, reference=self.reference)
 
 
 NO_CHUNK = Chunk(ChunkState.PENDING)
@@ -134,8 +135,8 @@ def _taken(seen: Seen, state: KeyState, together: Applied | None) -> Told:
         return Told(seen, Outcome.CONSUMED, f"chunk {state.number} is to be read again, and will have it", together)
     if plan.already_loaded:
         return _loaded(seen, state, together)
-    if behind := _parked_behind(seen, state):
-        return Told(seen, Outcome.PARKED, f"behind dead letter {behind.id}, which is open", together)
+    if behind := _parked_behind(seen, state, together):
+        return Told(seen, Outcome.PARKED, f"behind dead letter {behind.id}, {behind.state}", together)
     return Told(seen, Outcome.APPLIED, _how(plan.actions.get(change.key)), together)
 
 
@@ -151,17 +152,20 @@ def _loaded(seen: Seen, state: KeyState, together: Applied | None) -> Told:
     return Told(seen, Outcome.ALREADY_LOADED, detail, together)
 
 
-def _letter(seen: Seen, state: KeyState) -> DeadLetterFact | None:
+def _letter(seen: Seen, state: KeyState) -> Letter | None:
     place = (seen.topic, seen.partition, seen.change.offset)
-    return next((d for d in state.dead_letters if (d.topic, d.partition, d.offset) == place), None)
+    return next((d for d in state.dead_letters if (d.topic, d.partition, d.event_offset) == place), None)
 
 
-def _parked_behind(seen: Seen, state: KeyState) -> DeadLetterFact | None:
+def _parked_behind(seen: Seen, state: KeyState, together: Applied | None) -> Letter | None:
+    """The letter that was open when the event was taken."""
     for letter in state.dead_letters:
-        if letter.state != "open":
-            continue
         mine = (letter.topic, letter.partition) == (seen.topic, seen.partition)
-        if letter.offset is None or (mine and letter.offset < seen.change.offset):
+        if letter.event_offset is not None and not (mine and letter.event_offset < seen.change.offset):
+            continue
+        if letter.closed_at is None or (
+            together is not None and letter.created_at <= together.committed_at <= letter.closed_at
+        ):
             return letter
     return None
 
@@ -176,6 +180,8 @@ def _fold(told: Sequence[Told]) -> list[Told]:
     made: list[Told] = []
     for one in reversed(told):
         where = (one.seen.topic, one.seen.partition)
+        if one.outcome is Outcome.DEAD_LETTERED:
+            later[where] = one
         if one.outcome is Outcome.APPLIED:
             made.append(_beside(one, later.get(where)))
             if made[-1].outcome is not Outcome.SUPERSEDED:

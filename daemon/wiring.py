@@ -23,6 +23,7 @@ from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
+from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.decoders import decoders, table_decoder
 from daemon.explain import Sides
 from daemon.planning import Bench
@@ -93,6 +94,13 @@ class Parts:
     def barrier(self, limit_s: float) -> Barrier:
         """A barrier with its own connection to the source."""
         return Barrier(self.source(), self.config.source.slot, self.wait, time.monotonic, limit_s, self.stop.is_set)
+
+    @cached_property
+    def desk(self) -> DeadLetterDesk:
+        """Sets refused rows aside."""
+        section = self.config.dead_letters
+        policy = DeadLetterPolicy(section.max, section.per_minute_max, frozenset(section.mask))
+        return DeadLetterDesk(self.control, policy)
 
     def resyncer(self) -> Resyncer:
         """Re-reads keys; with its own connection to the source."""
@@ -174,9 +182,8 @@ class Parts:
     def batch_bench(self, tables: Mapping[str, MappedTable]) -> BatchBench:
         """What `plan --batch` tries a batch with."""
         made = decoders(tables, *self.topics(tables))
-        return BatchBench(
-            tables, self.source(), self.target, self.control, self.log_reader, made, self.limited_wait(GATE_LIMIT_S)
-        )
+        wait = self.limited_wait(GATE_LIMIT_S)
+        return BatchBench(tables, self.source(), self.target, self.control, self.desk, self.log_reader, made, wait)
 
     def limited_wait(self, limit_s: float) -> Callable[[], None]:
         """Between looks, for so long in all; then a TransientError."""
@@ -210,9 +217,11 @@ class Parts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
+        letters: dict[tuple[str, str], int] = {}
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
+                letters = self.control.dead_letters.counts(transaction.control)
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -222,4 +231,4 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters)

@@ -1,4 +1,4 @@
-"""Everything that the control state says about one key of one source table. Only read."""
+"""What the control state says about one key, beside its fence and its dead letters. Only read."""
 
 from __future__ import annotations
 
@@ -8,25 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from connectors.control.schema import chunk, dead_letter, finding, table_state
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterFact:
-    """A dead letter of the key. state: open, retried or skipped. offset: None where a chunk's row was refused."""
-
-    id: int
-    topic: str | None
-    partition: int | None
-    offset: int | None
-    chunk: int | None
-    reason: str
-    error: str
-    state: str
-    parked: int
-    created_at: datetime
-    closed_at: datetime | None
-    note: str | None
+from connectors.control.schema import chunk, finding, table_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +27,6 @@ class KeyRecord:
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-    def dead_letters(self, connection: Connection, table: str, key: str) -> list[DeadLetterFact]:
-        """The key's dead letters, open and closed, the oldest first."""
-        d = dead_letter.c
-        columns = (d.id, d.topic, d.partition, d.event_offset, d.chunk, d.reason, d.error, d.state, d.parked)
-        query = select(*columns, d.created_at, d.closed_at, d.note).order_by(d.id)
-        rows = connection.execute(query.where(d.pipeline == self.name, d.table_name == table, d.key == key))
-        return [DeadLetterFact(*tuple(row)) for row in rows]
 
     def findings(self, connection: Connection, table: str, key: str) -> list[FindingFact]:
         """The open findings about the key."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.schema import CreateSchema
 
 from connectors.control.chunks import Chunks
+from connectors.control.dead_letters import DeadLetters
 from connectors.control.fences import KeyFences
 from connectors.control.journal import Journal
 from connectors.control.key_record import KeyRecord
@@ -33,6 +34,7 @@ class ControlStore:
         self.journal = Journal(name)
         self.chunks = Chunks(name, self.tables)
         self.fences = KeyFences(name, self.tables)
+        self.dead_letters = DeadLetters(name, self.tables)
         self.keys = KeyRecord(name)
 
     def ensure(self, connection: Connection) -> None:
@@ -71,9 +73,10 @@ class ControlStore:
                 connection.execute(delete(table).where(table.c.pipeline == self.name))
 
     def restart_table(self, connection: Connection, table: str) -> None:
-        """Rule 10, truncate: every chunk of the table is to be read again, and its key fences go."""
+        """Rule 10, truncate: every chunk of the table is to be read again; its key fences and dead letters go."""
         self.chunks.reset(connection, table)
         self.fences.drop(connection, table)
+        self.dead_letters.close_table(connection, table)
 
 
 def _schema_exists(connection: Connection, name: str) -> bool:

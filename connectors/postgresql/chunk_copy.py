@@ -91,7 +91,7 @@ def copy_text(
     fenced: Sequence[Bound],
     passed: Passed,
 ) -> int:
-    """Bring a chunk's rows into the target's text staging table. Returns how many."""
+    """Bring a chunk's rows into the target's text staging table, with ordinals from 0. Returns how many."""
     out, into = text_copies(mapped, chunk, fenced, transaction.prepare_text(mapped))
     return pipe(source, out, transaction.raw, into, passed)
 
@@ -100,7 +100,7 @@ def text_copies(mapped: MappedTable, chunk: ChunkRow, fenced: Sequence[Bound], n
     """What the source runs and what the target runs to bring a chunk's rows into the text staging table `name`."""
     columns = ", ".join(f"{quote(column)}::{kind}::text" for column, kind in mapped.text_columns)
     where = _range(mapped, chunk.lower, chunk.upper, fenced)
-    rows = f"SELECT 0, false, 0, {columns} FROM {qualified(mapped.table)} WHERE {where}"
+    rows = f"SELECT row_number() OVER () - 1, false, 0, {columns} FROM {qualified(mapped.table)} WHERE {where}"
     return f"COPY ({rows}) TO STDOUT", f"COPY {name} FROM STDIN"
 
 

@@ -6,11 +6,12 @@ docs/plan-and-explain.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
 
+from connectors.postgresql.session import target_errors
 from connectors.postgresql.transaction import STAGES, TargetTransaction
 
 IDLE_S = 30
@@ -20,17 +21,17 @@ IDLE_S = 30
 class Rehearsal:
     """A `Target`. lasting: nothing; what one transaction did the next one sees, until the end of the rehearsal."""
 
-    def __init__(self, connection: Connection, translated: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, connection: Connection, url: str) -> None:
         self._connection = connection
-        self._translated = translated
+        self._url = url
         self._created: set[int] = set()
 
     @contextmanager
     def begin(self) -> Iterator[TargetTransaction]:
         """A savepoint: taken back on any error. Staging tables are empty at its begin, as after a commit."""
-        with self._translated():
+        with target_errors(self._url):
             with self._connection.begin_nested():
-                transaction = TargetTransaction(self._connection)
+                transaction = TargetTransaction(self._connection, self._url)
                 transaction.created = set(self._created)
                 self._empty(transaction)
                 yield transaction
@@ -42,24 +43,18 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearsed(
-    connection: Connection,
-    translated: Callable[[], AbstractContextManager[None]],
-    *,
-    lock_timeout_s: float,
-    one_snapshot: bool,
-) -> Iterator[Rehearsal]:
+def rehearsed(connection: Connection, url: str, *, lock_timeout_s: float, one_snapshot: bool) -> Iterator[Rehearsal]:
     """A rehearsal on this connection, rolled back at the end of the block, whatever happens in it.
 
     one_snapshot: all of it sees the target as it was at its first statement.
     """
-    with translated():
+    with target_errors(url):
         outer = connection.begin()
         try:
             if one_snapshot:
                 connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             connection.execute(text(f"SET LOCAL lock_timeout = {int(lock_timeout_s * 1000)}"))
             connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S}s'"))
-            yield Rehearsal(connection, translated)
+            yield Rehearsal(connection, url)
         finally:
             outer.rollback()

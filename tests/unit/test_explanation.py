@@ -10,7 +10,7 @@ import pytest
 
 from connectors.change import Change
 from connectors.chunks import ChunkRow, ChunkState
-from connectors.control.key_record import DeadLetterFact
+from connectors.control.dead_letters import Letter
 from connectors.postgresql.preview import Compared
 from daemon.explain_text import explanation_lines
 from daemon.explanation import ChunkSide, EntrySide, EventSide, Explanation, SourceSide, document, verdict
@@ -39,7 +39,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SAME = Compared(0, ROW, ROW, ())
 OTHER = Compared(0, ROW, {"id": "1", "mail": "bob@example.org"}, ("mail",))
 CHUNK = ChunkSide(ChunkRow("public.users", 2, None, None, ChunkState.DONE), 4, NOW, NOW)
-LETTER = DeadLetterFact(7, "t", 0, 3, None, "constraint", "it is refused", "open", 0, NOW, None, None)
+LETTER = Letter(
+    7, "public.users", '["1"]', "t", 0, 3, None, "type", "it is refused", None, NOW, "open", 0, None, None, None
+)
 
 
 def explanation(compared: Compared = SAME, **changed: object) -> Explanation:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from connectors.change import Change, Slice
 from connectors.chunks import ChunkState
+from connectors.control.dead_letters import Letter
 from connectors.control.journal import NOT_CONSUMED, Applied
-from connectors.control.key_record import DeadLetterFact
 from connectors.snapshot import Snapshot
 from daemon.batch_rehearsal import decided
 from daemon.handover import Chunk, View, plan_slice
@@ -33,8 +33,10 @@ def seen(offset: int, xid: int = 200, op: str = "u") -> Seen:
     return Seen("t", 0, change(offset, xid, op))
 
 
-def letter(offset: int | None, state: str = "open") -> DeadLetterFact:
-    return DeadLetterFact(7, "t", 0, offset, None, "constraint", "it is refused", state, 0, NOW, None, None)
+def letter(offset: int | None, state: str = "open") -> Letter:
+    closed = None if state == "open" else NOW
+    where = (None, None, None, 3) if offset is None else ("t", 0, offset, None)
+    return Letter(7, "public.t", "[1]", *where, "type", "it is refused", None, NOW, state, 0, closed, None, None)
 
 
 def state(
@@ -43,7 +45,7 @@ def state(
     chunk: Chunk = DONE,
     fence: Snapshot | None = None,
     first: int | None = 0,
-    letters: tuple[DeadLetterFact, ...] = (),
+    letters: tuple[Letter, ...] = (),
 ) -> KeyState:
     rows = [] if first is None else [Applied(NOT_CONSUMED, first, NOW)]
     rows += [Applied(start, end, NOW) for start, end in journal or []]
@@ -84,6 +86,7 @@ def test_a_journal_that_does_not_reach_back_says_so() -> None:
         (seen(2), state(letters=(letter(1),)), "parked"),
         (seen(2), state(letters=(letter(None),)), "parked"),
         (seen(2), state(letters=(letter(1, "skipped"),)), "applied"),
+        (seen(2), state([(0, 9)], letters=(letter(1, "skipped"),)), "parked"),
         (seen(2, xid=50), state(letters=(letter(1),)), "already loaded"),
         (seen(1, op="t"), state(), "control"),
     ],
@@ -111,13 +114,16 @@ def test_what_is_told_of_a_slice_adds_up_to_its_plan(
 ) -> None:
     changes = [change(n, xid, op, key) for n, (key, xid, op) in enumerate(events)]
     chunk = Chunk(chunk_state, None if chunk_state is ChunkState.PENDING else Snapshot(100, 100))
-    view = View(lambda key: chunk, {(1,): Snapshot(150, 150)} if fenced else {}, None, 1000)
+    view = View(
+        lambda key: chunk, {(1,): Snapshot(150, 150)} if fenced else {}, parked=frozenset({(2,)}), reference=1000
+    )
     plan = plan_slice(changes, view, (0, 0))
     told = Counter(one.outcome for one in decided(Slice("t", 0, "public.t", 0, len(changes), changes), view, (0, 0)))
     assert told[Outcome.APPLIED] == plan.applied
     assert told[Outcome.SUPERSEDED] == plan.superseded
     assert told[Outcome.ALREADY_LOADED] == plan.already_loaded
     assert told[Outcome.CONTROL] == plan.control
+    assert told[Outcome.PARKED] == sum(plan.parked.values())
     assert told[Outcome.HELD] == len(changes) - plan.taken
 
 
@@ -127,7 +133,7 @@ def test_what_is_told_of_a_key_is_what_its_batches_decided(xids: list[int], cuts
     batches = [(a, b) for a, b in pairwise(edges) if a < b]
     events = [seen(n, xid) for n, xid in enumerate(xids)]
     told = Counter(outcomes(events, state(batches, position=len(xids))))
-    view = View(lambda key: DONE, {}, None, 1000)
+    view = View(lambda key: DONE, {}, reference=1000)
     plans = [plan_slice([event.change for event in events[a:b]], view, (0, 0)) for a, b in batches]
     assert told[Outcome.APPLIED] == sum(plan.applied for plan in plans)
     assert told[Outcome.SUPERSEDED] == sum(plan.superseded for plan in plans)
