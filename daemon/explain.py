@@ -27,7 +27,7 @@ from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.explanation import ChunkSide, EntrySide, EventSide, Explanation, SourceSide
 from daemon.handover import Chunk
-from daemon.key_history import KeyState, Partition, Told, filtered, tell
+from daemon.key_history import KeyState, Partition, Told, filtered, first_offsets, tell
 from daemon.key_log import KeyLog, find
 from daemon.left_out import left_out
 from daemon.resync import text_rows
@@ -133,7 +133,7 @@ def _look(sides: Sides, mapped: MappedTable, key: tuple[str, ...], read: _Read, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class Record:
     """What the control state says about the key, in one snapshot."""
 
     positions: Mapping[Partition, int]
@@ -144,14 +144,14 @@ class _Record:
     paused: bool = False
 
 
-def _record(sides: Sides, transaction: TargetTransaction, mapped: MappedTable, key: tuple[str, ...]) -> _Record:
+def _record(sides: Sides, transaction: TargetTransaction, mapped: MappedTable, key: tuple[str, ...]) -> Record:
     control, connection = sides.control, transaction.control
     if not control.exists(connection):
-        return _Record({})
+        return Record({})
     chunks = control.chunks.all(connection, mapped.name)
     positions = [p for p in control.positions.all(connection) if p.table == mapped.name]
     name = name_of(key)
-    return _Record(
+    return Record(
         {(p.topic, p.partition): p.next_offset for p in positions},
         _chunk(sides, transaction, mapped, key, chunks) if chunks else None,
         control.fences.get(connection, mapped.name, [name]).get(name),
@@ -171,11 +171,16 @@ def _chunk(
     bounds = [row.lower for row in chunks if row.lower is not None]
     number = sides.source.locate(mapped.table, mapped.form, bounds, [key])[0] if bounds else 0
     row = next(row for row in chunks if row.number == number)
-    return ChunkSide(row, len(chunks), *sides.control.keys.chunk_times(transaction.control, mapped.name, number))
+    return chunk_side(sides, transaction, row, len(chunks))
+
+
+def chunk_side(sides: Sides, transaction: TargetTransaction, row: ChunkRow, chunks: int) -> ChunkSide:
+    """A chunk, one of so many, with its times."""
+    return ChunkSide(row, chunks, *sides.control.keys.chunk_times(transaction.control, row.table, row.number))
 
 
 def _events(
-    sides: Sides, mapped: MappedTable, key: tuple[str, ...], record: _Record, read: _Read, back: int
+    sides: Sides, mapped: MappedTable, key: tuple[str, ...], record: Record, read: _Read, back: int
 ) -> EventSide:
     if not record.positions:
         return EventSide(error="the pipeline has not started with this table")
@@ -194,26 +199,25 @@ def _events(
     return EventSide(told, found.ranges, found.partitions, found.by_hash, found.unreadable)
 
 
-def _told(sides: Sides, mapped: MappedTable, found: KeyLog, record: _Record, read: _Read) -> list[Told]:
-    first: dict[Partition, int] = {}
-    for seen in found.events:
-        first.setdefault((seen.topic, seen.partition), seen.change.offset)
+def _told(sides: Sides, mapped: MappedTable, found: KeyLog, record: Record, read: _Read) -> list[Told]:
     with sides.target.rehearse(LOCK_TIMEOUT_S) as rehearsal, rehearsal.begin() as transaction:
         journal = {
-            where: sides.control.journal.of(transaction.control, *where, offset) for where, offset in first.items()
+            where: sides.control.journal.of(transaction.control, *where, offset)
+            for where, offset in first_offsets(found.events).items()
         }
-        told = tell(found.events, _state(record, read.snapshot, journal))
+        told = tell(found.events, state_of(record, read.snapshot.xmax, journal))
         return filtered(told, left_out(transaction, mapped, told))
 
 
-def _state(record: _Record, snapshot: Snapshot, journal: Mapping[Partition, Sequence[Applied]]) -> KeyState:
+def state_of(record: Record, reference: int, journal: Mapping[Partition, Sequence[Applied]]) -> KeyState:
+    """What the rules are asked with. reference: a current transaction id of the source."""
     chunk = record.chunk.row if record.chunk else None
     return KeyState(
         chunk=Chunk(chunk.state, chunk.snapshot) if chunk else None,
         number=chunk.number if chunk else 0,
         attempt=chunk.attempt if chunk else 0,
         fence=record.fence,
-        reference=snapshot.xmax,
+        reference=reference,
         positions=record.positions,
         journal=journal,
         dead_letters=record.dead_letters,

@@ -48,7 +48,8 @@ def _value(row: Mapping[str, Any] | None, name: str) -> str:
 
 
 def _control(it: Mapping[str, Any]) -> list[str]:
-    lines = [_chunk(it["chunk"])]
+    unknown = "error" in it["source"] and it["chunk"] is None
+    lines = ["chunk: only the source knows" if unknown else _chunk(it["chunk"])]
     fence = it["fence"]
     lines.append(f"key fence: {f'read again from the source at snapshot {fence}' if fence else 'none'}")
     for letter in it["dead_letters"]:

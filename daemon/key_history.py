@@ -97,6 +97,14 @@ class KeyState:
 NO_CHUNK = Chunk(ChunkState.PENDING)
 
 
+def first_offsets(events: Iterable[Seen]) -> dict[Partition, int]:
+    """Partition -> the offset of its first event here: how far back the journal is wanted."""
+    first: dict[Partition, int] = {}
+    for seen in events:
+        first.setdefault((seen.topic, seen.partition), seen.change.offset)
+    return first
+
+
 def tell(events: Iterable[Seen], state: KeyState) -> list[Told]:
     """What became of each event, in the given order. Events of one partition come in offset order."""
     return _fold([_one(seen, state) for seen in events])

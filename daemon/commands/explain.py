@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from connectors.tables import MappedTable
     from daemon.commands.common import Commands
+    from daemon.explanation import Explanation
 
 
 def add(commands: Commands) -> None:
@@ -30,22 +31,35 @@ def add(commands: Commands) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from daemon.explain import explain
     from daemon.explain_text import explanation_lines
     from daemon.explanation import document, verdict
     from daemon.masking import Mask
 
-    parts = parts_of(options)
-    tables = parts.tables()
-    mask = Mask(options.mask)
-    mask.check([entry for mapped in tables.values() for entry in mapped.entries])
-    it = explain(parts.sides(), table_of(tables, options.table), key_of(options.key), max(1, options.scan))
-    made = document(it, mask, max(0, options.events))
+    it = _explained(options)
+    made = document(it, Mask(options.mask), max(0, options.events))
     if options.output == "json":
         show(made)
     else:
         print("\n".join(explanation_lines(made)))
     return verdict(it)[0]
+
+
+def _explained(options: argparse.Namespace) -> Explanation:
+    from daemon.explain import explain
+    from daemon.explain_sourceless import explain_sourceless
+    from daemon.masking import Mask
+    from mappers.errors import TransientError
+
+    parts, key, back = parts_of(options), key_of(options.key), max(1, options.scan)
+    try:
+        tables = parts.tables()
+        Mask(options.mask).check([entry for mapped in tables.values() for entry in mapped.entries])
+        return explain(parts.sides(), table_of(tables, options.table), key, back)
+    except TransientError as error:
+        if not error.where.startswith("source"):
+            raise
+        table = options.table if "." in options.table else f"public.{options.table}"
+        return explain_sourceless(parts.sides(), table, key, back, str(error))
 
 
 def key_of(words: Sequence[str]) -> list[str]:
