@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions
@@ -74,13 +73,11 @@ def outcomes(explanation: dict[str, Any]) -> list[tuple[str, str]]:
     return [(event["op"], event["outcome"]) for event in explanation["events"]["last"]]
 
 
-@contextmanager
-def stopped(pipeline: Pipeline, daemon: Daemon) -> Iterator[None]:
-    """The daemon's end, asked for."""
+def stop(daemon: Daemon) -> None:
+    """End the daemon, as a person would."""
     daemon.killed = True
     daemon.terminate()
     assert daemon.wait(30) == 0, daemon.output()
-    yield
 
 
 def test_explain_tells_the_story_of_every_kind_of_row(databases: Databases, pipeline: Make) -> None:
@@ -96,9 +93,7 @@ def test_explain_tells_the_story_of_every_kind_of_row(databases: Databases, pipe
         assert outcomes(loaded) == []
         run(source, "UPDATE users SET name = 'Anna' WHERE id = 700")
         moved.wait_lag_zero(daemon)
-        daemon.killed = True
-        daemon.terminate()
-        assert daemon.wait(30) == 0, daemon.output()
+        stop(daemon)
     run(
         source,
         "BEGIN; UPDATE users SET name = 'a' WHERE id = 2; UPDATE users SET name = 'b' WHERE id = 2;"
@@ -136,8 +131,18 @@ def test_explain_tells_the_story_of_every_kind_of_row(databases: Databases, pipe
         assert "example.org" not in json.dumps(damaged).lower()
         run(target, "DELETE FROM app.accounts WHERE id = 800")
         assert "lacks the row" in explained(moved, 800, 4)["verdict"]
-        print(moved.call("explain", TABLE, "2").said)
-        print(moved.call("explain", TABLE, "700").said)
+        without_the_source(moved)
+
+
+def without_the_source(moved: Pipeline) -> None:
+    """What is told while the source is away: what became of the events, and that nothing was compared."""
+    moved.extra_env["SOURCE_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
+    told = explained(moved, 2, 3)
+    assert told["agrees"] is None
+    assert "refused" in told["source"]["error"]
+    assert told["chunk"]["number"] == 0
+    assert outcomes(told) == [("u", "superseded"), ("u", "superseded"), ("u", "applied")]
+    del moved.extra_env["SOURCE_URL"]
 
 
 def state_of(databases: Databases) -> dict[str, Any]:
@@ -201,7 +206,6 @@ def test_plan_before_the_start_tries_the_rows_that_are_there(databases: Database
     assert "unique" in refused["9"]
     said = moved.call("plan", "--rows", "2").said
     assert "PROBLEM key 1234" in said
-    print(said)
     after = state_of(databases)
     assert {name: after[name] for name in after if name != "source public.users"} == {
         name: before[name] for name in before if name != "source public.users"
@@ -216,9 +220,7 @@ def test_plan_batch_says_what_then_happens(databases: Databases, pipeline: Make)
         moved.wait_lag_zero(daemon)
         assert asked(moved, "plan", "--batch")["error"] is None
         assert asked(moved, "plan")["problems"] == 0, "the rows that are loaded are tried as the stream writes them"
-        daemon.killed = True
-        daemon.terminate()
-        assert daemon.wait(30) == 0, daemon.output()
+        stop(daemon)
     run(
         databases.source_url,
         "BEGIN; UPDATE users SET name = 'a' WHERE id <= 20; UPDATE users SET name = 'b' WHERE id <= 10; COMMIT",
