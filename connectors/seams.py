@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -21,6 +22,15 @@ Staged = tuple[int, bool, int, Row]
 """(ordinal, gone, missing group, values) of a row of the stream."""
 StagedText = tuple[int, bool, Sequence[str | None]]
 """(ordinal, gone, values) of a row in the source's text form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """filtered: ordinals that no entry takes. written, removed: target rows that were not as they should be."""
+
+    filtered: Sequence[int]
+    written: int
+    removed: int
 
 
 class Reading(Protocol):
@@ -48,6 +58,9 @@ class Source(Protocol):
     def locate(self, table: Table, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
         """The chunk of each key, by the source's own order."""
 
+    def canonical(self, table: Table, form: KeyForm, keys: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """Keys as the source itself would print them."""
+
     def rows_by_key(
         self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]
     ) -> tuple[Snapshot, dict[TextRow, TextRow]]:
@@ -67,6 +80,9 @@ class TargetTransaction(Protocol):
 
     def merge_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> list[int]:
         """Write rows read from the source; `replace` removes all their target rows first."""
+
+    def mend_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> Merged:
+        """Write rows read from the source, without touching those that are as they should be."""
 
     def conflicting(self, mapped: MappedTable, rows: Sequence[StagedText]) -> set[TextRow]:
         """Source keys of target rows that hold a unique value which one of these rows needs."""

@@ -14,6 +14,7 @@ from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.topics import Topics, admin_client
+from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
 from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
@@ -22,13 +23,17 @@ from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config import Config
 from daemon.decoders import decoders
+from daemon.extras import Extras
+from daemon.fences import Fences
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
+from daemon.table_resync import TableResync
 from mappers.errors import ChangeoverError, TransientError
+from mappers.functions import FunctionCatalog
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 LOOK_S = 0.02
@@ -89,6 +94,31 @@ class Parts:
     def resyncer(self) -> Resyncer:
         """Re-reads keys; with its own connection to the source."""
         return Resyncer(self.source(), self.target, self.control, self.wait_or_stop)
+
+    def table_resync(self, mapped: MappedTable, batch: int) -> TableResync:
+        """Resyncs many keys of one table."""
+        resyncer = self.resyncer()
+        return TableResync(
+            mapped, self.source(), self.target, self.control, resyncer, self.backoff, time.monotonic, batch
+        )
+
+    def extras(self, batch: int) -> Extras:
+        """Removes target rows whose source row is gone."""
+        return Extras(self.source(), self.target, self.control, batch, self.stop.is_set)
+
+    def fences(self, limit_s: float) -> Fences:
+        """Drops key fences that a barrier has passed."""
+        ends, wait = self.broker.end_offsets, self.wait_or_stop
+        return Fences(self.source(), self.target, self.control, self.barrier(limit_s), ends, wait, time.monotonic)
+
+    def source_functions(self) -> FunctionCatalog:
+        """The functions that a predicate over the source may call."""
+        source = self.source()
+        try:
+            with translated("source", source.url):
+                return FunctionCatalog(load_functions(source.connection()))
+        finally:
+            source.close()
 
     def tables(self) -> dict[str, MappedTable]:
         """The mapping against both catalogues. Raises ConfigError with all problems."""

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from connectors.chunks import Bound
-from connectors.postgresql import key_space
+from connectors.postgresql import key_space, key_stream
 from connectors.postgresql.keys import KeyForm
 from connectors.postgresql.reading import Reading, begin
 from connectors.postgresql.session import connect, translated
@@ -124,6 +124,11 @@ class PostgresSource:
         """The chunk of each key (in text form), decided by the source's own order: one query a batch."""
         with translated("source", self.url):
             return key_space.locate(self.connection(), table, form, bounds, keys)
+
+    def canonical(self, table: Table, form: KeyForm, keys: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """Keys as the source itself would print them. Raises RecordError for one that cannot be a key."""
+        with translated("source", self.url):
+            return key_stream.canonical(self.connection(), table, form, keys)
 
     @contextmanager
     def reading(self, table: Table) -> Iterator[Reading]:
