@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.store import ControlStore
 from connectors.postgresql.chunk_copy import Pushdown, copy_text, load
+from connectors.postgresql.keys import within
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget, Session
 from connectors.postgresql.transaction import TargetTransaction
@@ -155,7 +156,8 @@ class Worker:
         return rows
 
     def _fenced(self, transaction: TargetTransaction, chunk: ChunkRow) -> list[tuple[str, ...]]:
-        return [tuple(json.loads(key)) for key in self._control.fences.keys(transaction.control, chunk.table)]
+        keys = [tuple(json.loads(key)) for key in self._control.fences.keys(transaction.control, chunk.table)]
+        return within(self._tables[chunk.table][0].form, chunk.lower, chunk.upper, keys)
 
     def _finish(
         self, transaction: TargetTransaction, chunk: ChunkRow, snapshot: Snapshot, rows: int, size_bytes: int

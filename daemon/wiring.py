@@ -25,6 +25,8 @@ from daemon.config import Config
 from daemon.decoders import decoders
 from daemon.extras import Extras
 from daemon.fences import Fences
+from daemon.metrics import Metrics
+from daemon.on_demand import OnDemand
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
@@ -101,6 +103,18 @@ class Parts:
         return TableResync(
             mapped, self.source(), self.target, self.control, resyncer, self.backoff, time.monotonic, batch
         )
+
+    def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
+        """Moves rows when somebody asks for them; on connections of its own."""
+        http, limit_s = self.config.http, self.config.http.resync_timeout_s
+        to, at = self.config.target, self.config.source
+
+        def source() -> PostgresSource:
+            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, limit_s=limit_s)
+
+        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, limit_s=limit_s)
+        size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
+        return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
 
     def extras(self, batch: int) -> Extras:
         """Removes target rows whose source row is gone."""

@@ -66,7 +66,7 @@ class Positions:
         return found
 
     def lock_table(self, connection: Connection, table: str) -> list[Position]:
-        """Lock and read every position of the table, in order: no batch of it is in flight till the transaction ends."""
+        """Lock and read every position of the table, in order: no batch of it is in flight till the commit."""
         rows = connection.execute(self._all.where(checkpoint.c.table_name == table).with_for_update())
         return [_position(row) for row in rows]
 
