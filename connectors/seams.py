@@ -49,6 +49,9 @@ class Reading(Protocol):
 class Source(Protocol):
     """The old database, as the stream and resync see it."""
 
+    def close(self) -> None:
+        """Close what is open; the next call opens it again."""
+
     def reading(self, table: Table) -> AbstractContextManager[Reading]:
         """A new snapshot, held open for the block."""
 

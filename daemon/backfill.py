@@ -30,6 +30,7 @@ from mappers.errors import ConflictError, FatalError, FencedError, RecordError, 
 
 log = logging.getLogger(__name__)
 MEND = "mend the value at the source, the mapping or the target's table, then start again; finished chunks are kept"
+LOOKS_PAUSED = 25
 
 
 class Worker:
@@ -65,9 +66,10 @@ class Worker:
             while not self._stopping():
                 chunk = self._claim(session)
                 if chunk is None:
-                    if not self._unfinished(session):
+                    left = self._unfinished(session)
+                    if not left:
                         break
-                    self._wait()
+                    self._look_again(session, left)
                     continue
                 loaded += self._load(session, chunk)
         return loaded
@@ -101,10 +103,23 @@ class Worker:
             self._control.chunks.move(transaction.control, chunk, state, attempt=mine.attempt, claim=True)
             return mine
 
-    def _unfinished(self, session: Session) -> bool:
+    def _unfinished(self, session: Session) -> set[str]:
+        """The tables that have chunks which are not done."""
         with session.begin() as transaction:
             chunks = self._control.chunks.all(transaction.control)
-        return any(chunk.state is not ChunkState.DONE for chunk in chunks if chunk.table in self._tables)
+        return {chunk.table for chunk in chunks if chunk.state is not ChunkState.DONE} & self._tables.keys()
+
+    def _look_again(self, session: Session, left: set[str]) -> None:
+        """Wait for other workers' chunks; longer where only paused tables are left, which somebody has to resume."""
+        with session.begin() as transaction:
+            paused = left <= self._control.tables.paused(transaction.control)
+        for _ in range(LOOKS_PAUSED if paused else 1):
+            if not self._stopping():
+                self._wait()
+
+    def _follow_pace(self, session: Session) -> None:
+        with session.begin() as transaction:
+            self._pace.follow(self._control.pipeline.pace(transaction.control))
 
     def _load(self, session: Session, chunk: ChunkRow) -> bool:
         """Read and write one chunk; False where it went to another worker, or has to be read again."""
@@ -121,7 +136,8 @@ class Worker:
         except RecordError as error:
             where = f"{error.where}, chunk {chunk.number} of {chunk.table}"
             raise RecordError(error.what, where=where, hint=error.hint or MEND) from error
-        self._pace.spend(rows)
+        self._follow_pace(session)
+        self._pace.spend(rows, lambda: self._follow_pace(session))
         return True
 
     def _copy(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:

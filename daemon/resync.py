@@ -62,6 +62,10 @@ class Resyncer:
         self._control = control
         self._wait = wait
 
+    def close(self) -> None:
+        """Close the connection to the source."""
+        self._source.close()
+
     def resync(self, mapped: MappedTable, keys: Collection[Texts], *, exchange: bool = False) -> Snapshot:
         """Read these keys (in text form) again and make the target equal to what was read; returns the fence.
 

@@ -14,7 +14,11 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered."""
+    """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered.
+
+    mapped: the tables of the configuration; others are left over from an older one. rows_per_second: the backfill's
+    pace in each process, 0 for no limit.
+    """
 
     pipeline: str
     positions: Sequence[Position]
@@ -22,6 +26,9 @@ class Facts:
     rows_expected: Mapping[str, int]
     ends: Mapping[tuple[str, int], int]
     slot: Slot | None
+    paused: frozenset[str] = frozenset()
+    mapped: frozenset[str] = frozenset()
+    rows_per_second: int = 0
 
 
 def phase_of(chunks: Sequence[ChunkRow]) -> str:
@@ -44,6 +51,7 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "backlog_events": sum(_behind(position, facts) for position in facts.positions),
         "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
         "slot": asdict(facts.slot) if facts.slot else None,
+        "rows_per_second": facts.rows_per_second or None,
     }
 
 
@@ -59,6 +67,8 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "rows_expected": facts.rows_expected.get(name, 0),
         "backlog_events": sum(_behind(position, facts) for position in positions),
         "ledger": asdict(ledger),
+        "paused": name in facts.paused,
+        "mapped": name in facts.mapped,
     }
 
 
@@ -80,9 +90,16 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
         rows = f"{table['rows_loaded']:,} of ~{table['rows_expected']:,}"
         lines.append(
             f"{name:32} {f'{done}/{total}':>11} {done / total:>5.0%} {rows:>25} {table['bytes_loaded'] / 1e6:>9,.1f} "
-            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}"
+            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}{_mark(table)}"
         )
     return [*lines, _slot_line(status["slot"])]
+
+
+def _mark(table: Mapping[str, Any]) -> str:
+    """What a line of a table ends with, where it does not go on."""
+    if not table["mapped"]:
+        return "  not in the mapping"
+    return "  PAUSED" if table["paused"] else ""
 
 
 def _slot_line(slot: Mapping[str, Any] | None) -> str:

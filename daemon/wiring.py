@@ -194,13 +194,22 @@ class Parts:
                 return [], []
             return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
+    def paused(self) -> frozenset[str]:
+        """The tables that are paused; none before the first start."""
+        with self.target.begin() as transaction:
+            exists = self.control.exists(transaction.control)
+            return self.control.tables.paused(transaction.control) if exists else frozenset()
+
     def facts(self) -> Facts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
+        pace, paused = None, frozenset[str]()
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
+                paused = self.control.tables.paused(transaction.control)
+                pace = self.control.pipeline.pace(transaction.control)
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -210,4 +219,6 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
+        mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
+        pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, paused, mapped, pace)

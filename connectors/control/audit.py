@@ -31,10 +31,8 @@ class Audit:
         """Write one line, which commits with the caller's transaction."""
         connection.execute(insert(audit).values(pipeline=self.name, who=who, action=action, detail=detail))
 
-    def after(self, connection: Connection, action: str, seen: int) -> list[AuditRow]:
-        """The lines of this action whose id is above `seen`, in order."""
-        query = select(audit).where(audit.c.pipeline == self.name, audit.c.action == action, audit.c.id > seen)
-        return [
-            AuditRow(row.id, row.at, row.who, row.action, row.detail)
-            for row in connection.execute(query.order_by(audit.c.id))
-        ]
+    def newest(self, connection: Connection, action: str) -> AuditRow | None:
+        """The last line of this action; None where there is none."""
+        query = select(audit).where(audit.c.pipeline == self.name, audit.c.action == action)
+        row = connection.execute(query.order_by(audit.c.id.desc()).limit(1)).one_or_none()
+        return AuditRow(row.id, row.at, row.who, row.action, row.detail) if row else None
