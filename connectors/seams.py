@@ -75,6 +75,9 @@ class TargetTransaction(Protocol):
 
     control: Connection
 
+    def savepoint(self) -> AbstractContextManager[None]:
+        """What is done in the block, or nothing of it where it raises; the transaction goes on either way."""
+
     def merge(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> list[int]:
         """Write rows of the stream; returns the ordinals that the mapping filters out."""
 
@@ -90,7 +93,7 @@ class TargetTransaction(Protocol):
     def conflicting(self, mapped: MappedTable, rows: Sequence[StagedText]) -> set[TextRow]:
         """Source keys of target rows that hold a unique value which one of these rows needs."""
 
-    def evict(self, mapped: MappedTable, holders: Sequence[StagedText]) -> None:
+    def evict(self, mapped: MappedTable, holders: Sequence[StagedText], span: tuple[int, int] | None = None) -> None:
         """Remove the target rows of these source rows, which hold unique values that staged rows need."""
 
     def truncate(self, mapped: MappedTable) -> None:

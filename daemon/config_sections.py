@@ -171,6 +171,27 @@ class StreamSection(Section):
         return rows
 
 
+class DeadLetterSection(Section):
+    """Rows that the target refuses: set aside until a person settles them, or the pipeline stops."""
+
+    max: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Most open dead letters; one more stops the pipeline (0: none)",
+    )
+    per_minute_max: int = Field(
+        default=50,
+        ge=1,
+        le=1_000_000,
+        description="Most dead letters made in a minute; one more stops the pipeline",
+    )
+    mask: list[str] = Field(
+        default_factory=list, description="Source columns whose values are not kept in a letter; `all` for every one"
+    )
+    retention_h: float = Field(default=720, gt=0, le=87600, description="Hours for which settled letters are kept")
+
+
 class HeartbeatSection(Section):
     """Rows written to the source, which show that the whole way is open even when nothing else changes."""
 

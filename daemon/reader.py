@@ -87,6 +87,7 @@ class Reader(threading.Thread):
             self._buffer.put(consumer.poll(EVENTS_PER_POLL, POLL_TIMEOUT_S))
         except TransientError as error:  # librdkafka reconnects by itself
             self._troubled(str(error))
+            self._stopping.wait(POLL_TIMEOUT_S)
         else:
             self._troubled(consumer.trouble)
         self.backlog = consumer.backlog()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from connectors.control.dead_letters import RETRIED
 from connectors.control.store import ControlStore
 from connectors.postgresql.keys import name_of
 from connectors.seams import Merged, Reading, Source, StagedText, Target, TargetTransaction, TextRow
@@ -70,7 +71,7 @@ class Resyncer:
         """Read these keys (in text form) again and make the target equal to what was read; returns the fence.
 
         exchange: rows of other keys that hold a unique value which one of these rows needs make room first. Raises
-        FatalError when the conflict is the source's own.
+        RecordError where the target refuses a row, also when the conflict is the source's own.
         """
         wanted = _each_once(keys)
 
@@ -110,7 +111,8 @@ class Resyncer:
             return self._when_quiet(mapped, wanted, together, every=True)
         except ConflictError as error:
             hint = "mend the mapping, the constraint, or the source's rows"
-            raise RecordError(f"two source rows want one value: {error.what}", where=error.where, hint=hint) from error
+            what = f"two source rows want one value: {error.what}"
+            raise RecordError(what, where=error.where, hint=hint, reason=error.reason) from error
 
     def _when_quiet(
         self,
@@ -185,6 +187,7 @@ class Resyncer:
     def _fence(self, transaction: TargetTransaction, mapped: MappedTable, keys: Keys, reading: Reading) -> None:
         names = [name_of(key) for key in keys]
         self._control.fences.put(transaction.control, mapped.name, names, reading.snapshot)
+        self._control.dead_letters.close(transaction.control, mapped.name, names, RETRIED)
 
 
 def _each_once(keys: Collection[Texts]) -> list[tuple[str, ...]]:
@@ -206,15 +209,20 @@ def _refuse_foreign(mapped: MappedTable) -> None:
 
 
 def make_room(
-    transaction: TargetTransaction, mapped: MappedTable, reading: Reading, holders: Collection[TextRow]
+    transaction: TargetTransaction,
+    mapped: MappedTable,
+    reading: Reading,
+    holders: Collection[TextRow],
+    span: tuple[int, int] | None = None,
 ) -> None:
     """Remove target rows whose unique value belongs to a staged row by now, at the reading's snapshot.
 
     The caller locked the table's positions and all its chunks before the snapshot was taken, so that nothing in the
     target is newer than it: a holder that differs has an event in the log which is not applied yet, and which writes it
-    again. Raises FatalError when a holder does not differ: two source rows want one value.
+    again. span: the ordinals of the staged rows that are meant, if not all. Raises RecordError when a holder does not
+    differ: two source rows want one value.
     """
     if holders:
         keys = sorted(tuple(str(value) for value in key) for key in holders)
         found = reading.rows(mapped.table, mapped.form, mapped.text_columns, keys)
-        transaction.evict(mapped, text_rows(mapped, keys, found))
+        transaction.evict(mapped, text_rows(mapped, keys, found), span)

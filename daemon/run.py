@@ -15,6 +15,7 @@ from connectors.chunks import ChunkState
 from connectors.postgresql.session import server_of
 from daemon.bucket import TokenBucket
 from daemon.buffer import Buffer
+from daemon.exchange import Exchanger
 from daemon.health import Health
 from daemon.heartbeat import Heartbeat
 from daemon.http import Answer, Post, Server, serve
@@ -24,15 +25,14 @@ from daemon.metrics import Metrics
 from daemon.on_demand import OnDemand
 from daemon.reader import Reader
 from daemon.reconfigure import TAKEN, ConfigWatch, Running, difference, digest_of, note
-from daemon.resync import Resyncer
 from daemon.start import check_slot
 from daemon.status import status_of
 from daemon.stream import Applied, Stream
 from daemon.watch import Watch
 from daemon.wiring import Parts
 from daemon.workers import Workers
-from daemon.writer import Exchange, Writer
-from mappers.errors import ChangeoverError, ConfigError, ConflictError, NotReadyError, TransientError
+from daemon.writer import Writer
+from mappers.errors import ChangeoverError, ConfigError, NotReadyError, TransientError
 
 log = logging.getLogger(__name__)
 HELD_S = 0.05
@@ -159,11 +159,16 @@ class Daemon:
             self._failed,
         )
         partitions = {name: topic.partitions for name, topic in running.topics.items()}
-        source, resyncer = parts.source(), parts.resyncer()
+        source, resyncer, desk = parts.source(), parts.resyncer(), parts.desk
         stack.callback(source.close)
         stack.callback(resyncer.close)
-        stream = Stream(running.tables, partitions, source, parts.target, parts.control, parts.wait_or_stop)
-        writer = Writer(stream, parts.positions, self._exchange(stream, resyncer), parts.backoff, self._failed)
+        stream = Stream(running.tables, partitions, source, parts.target, parts.control, desk, parts.wait_or_stop)
+
+        def counted(table: str, rows: int) -> None:
+            self._metrics.count_resync(table, "conflict", rows)
+
+        exchange = Exchanger(running.tables, parts.target, parts.control, resyncer, desk, counted)
+        writer = Writer(stream, parts.positions, exchange, parts.backoff, self._failed)
         workers = Workers(parts.path, config.backfill.workers if self._backfill else 0, parts.backoff().wait)
         reader.start()
         heartbeat.start()
@@ -202,15 +207,6 @@ class Daemon:
         reader.committed({(a.topic, a.partition): a.end for a in applied.advances})
         self._observe(batch, applied, time.monotonic() - began)
 
-    def _exchange(self, stream: Stream, resyncer: Resyncer) -> Exchange:
-        def exchange(batch: Batch, error: ConflictError) -> None:
-            for name, keys in stream.keys(batch, error.table).items():
-                mapped = self._tables[name]
-                resyncer.resync(mapped, [mapped.form.texts(key) for key in keys], exchange=True)
-                self._metrics.count_resync(name, "conflict", len(keys))
-
-        return exchange
-
     # -- around the loop -------------------------------------------------------------------------------------------
 
     def _tend(self, reader: Reader, workers: Workers) -> None:
@@ -239,12 +235,22 @@ class Daemon:
         if now - self._slot_seen < SLOT_S:
             return
         self._slot_seen = now
+        self._look_at_letters()
         try:
             slot = self._source.slot(self._parts.config.source.slot)
             self._watch.slot(slot)
             check_slot(slot, self._parts.config.source.slot, f"source {server_of(self._source.url)}")
         except TransientError as error:
             self._source.close()
+            self._failed(error)
+
+    def _look_at_letters(self) -> None:
+        control = self._parts.control.dead_letters
+        try:
+            with self._parts.target.begin() as transaction:
+                control.trim(transaction.control, self._parts.config.dead_letters.retention_h)
+                self._watch.dead_letters(control.counts(transaction.control))
+        except TransientError as error:
             self._failed(error)
 
     def _observe(self, batch: Batch, applied: Applied, seconds: float) -> None:

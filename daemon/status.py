@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
@@ -26,6 +26,8 @@ class Facts:
     rows_expected: Mapping[str, int]
     ends: Mapping[tuple[str, int], int]
     slot: Slot | None
+    dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(table, reason) -> open letters."""
     paused: frozenset[str] = frozenset()
     mapped: frozenset[str] = frozenset()
     rows_per_second: int = 0
@@ -49,6 +51,7 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "ledger": asdict(ledger),
         "ledger_balanced": all(position.ledger.balanced for position in facts.positions),
         "backlog_events": sum(_behind(position, facts) for position in facts.positions),
+        "dead_letters_open": sum(facts.dead_letters.values()),
         "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
         "slot": asdict(facts.slot) if facts.slot else None,
         "rows_per_second": facts.rows_per_second or None,
@@ -66,6 +69,7 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "bytes_loaded": sum(chunk.bytes for chunk in chunks),
         "rows_expected": facts.rows_expected.get(name, 0),
         "backlog_events": sum(_behind(position, facts) for position in positions),
+        "dead_letters_open": sum(count for (table, _), count in facts.dead_letters.items() if table == name),
         "ledger": asdict(ledger),
         "paused": name in facts.paused,
         "mapped": name in facts.mapped,
@@ -92,6 +96,8 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
             f"{name:32} {f'{done}/{total}':>11} {done / total:>5.0%} {rows:>25} {table['bytes_loaded'] / 1e6:>9,.1f} "
             f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}{_mark(table)}"
         )
+    if letters := status["dead_letters_open"]:
+        lines.append(f"dead letters: {letters} open (`changeover dlq list`)")
     return [*lines, _slot_line(status["slot"])]
 
 

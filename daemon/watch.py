@@ -33,6 +33,7 @@ class Watch:
         self._said = 0.0
         self._rows: Counter[str] = Counter()
         self._topics: dict[Partition, str] = {}
+        self._letters: set[tuple[str, str]] = set()
 
     def expected(self, rows: Mapping[str, int]) -> None:
         """How many rows the backfill is expected to load, by table."""
@@ -90,6 +91,14 @@ class Watch:
         """How the source's slot is."""
         self._metrics.slot_active.set(bool(slot and slot.active))
         self._metrics.slot_retained_bytes.set(slot.retained_bytes or 0 if slot else 0)
+
+    def dead_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """How many letters are open, by (table, reason)."""
+        for known in self._letters - counts.keys():
+            self._metrics.set_dead_letters(*known, 0)
+        for (table, reason), letters in counts.items():
+            self._metrics.set_dead_letters(table, reason, letters)
+        self._letters |= counts.keys()
 
     def batch(self, batch: Batch, applied: Applied, seconds: float) -> None:
         """A batch was committed."""

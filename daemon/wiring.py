@@ -22,6 +22,7 @@ from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config import Config
+from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.decoders import decoders
 from daemon.extras import Extras
 from daemon.fences import Fences
@@ -92,6 +93,13 @@ class Parts:
     def barrier(self, limit_s: float) -> Barrier:
         """A barrier with its own connection to the source."""
         return Barrier(self.source(), self.config.source.slot, self.wait, time.monotonic, limit_s, self.stop.is_set)
+
+    @cached_property
+    def desk(self) -> DeadLetterDesk:
+        """Sets refused rows aside."""
+        section = self.config.dead_letters
+        policy = DeadLetterPolicy(section.max, section.per_minute_max, frozenset(section.mask))
+        return DeadLetterDesk(self.control, policy)
 
     def resyncer(self) -> Resyncer:
         """Re-reads keys; with its own connection to the source."""
@@ -204,10 +212,12 @@ class Parts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
+        letters: dict[tuple[str, str], int] = {}
         pace, paused = None, frozenset[str]()
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
+                letters = self.control.dead_letters.counts(transaction.control)
                 paused = self.control.tables.paused(transaction.control)
                 pace = self.control.pipeline.pace(transaction.control)
         source = self.source()
@@ -221,4 +231,4 @@ class Parts:
             ends = {}
         mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
         pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, paused, mapped, pace)
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)

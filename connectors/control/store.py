@@ -10,6 +10,7 @@ from sqlalchemy.schema import CreateSchema
 
 from connectors.control.audit import Audit
 from connectors.control.chunks import Chunks
+from connectors.control.dead_letters import DeadLetters
 from connectors.control.fences import KeyFences
 from connectors.control.open_findings import OpenFindings
 from connectors.control.pipeline import PipelineState
@@ -32,6 +33,7 @@ class ControlStore:
         self.positions = Positions(name)
         self.chunks = Chunks(name, self.tables)
         self.fences = KeyFences(name, self.tables)
+        self.dead_letters = DeadLetters(name, self.tables)
         self.audit = Audit(name)
         self.open_findings = OpenFindings(name)
 
@@ -71,9 +73,10 @@ class ControlStore:
                 connection.execute(delete(table).where(table.c.pipeline == self.name))
 
     def restart_table(self, connection: Connection, table: str) -> None:
-        """Rule 10, truncate: every chunk of the table is to be read again, and its key fences go."""
+        """Rule 10, truncate: every chunk of the table is to be read again; its key fences and dead letters go."""
         self.chunks.reset(connection, table)
         self.fences.drop(connection, table)
+        self.dead_letters.close_table(connection, table)
 
 
 def _schema_exists(connection: Connection, name: str) -> bool:

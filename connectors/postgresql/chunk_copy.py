@@ -87,11 +87,11 @@ def copy_text(
     fenced: Sequence[Bound],
     passed: Passed,
 ) -> int:
-    """Bring a chunk's rows into the target's text staging table. Returns how many."""
+    """Bring a chunk's rows into the target's text staging table, with ordinals from 0. Returns how many."""
     name = transaction.prepare_text(mapped)
     columns = ", ".join(f"{quote(column)}::{kind}::text" for column, kind in mapped.text_columns)
     where = _range(mapped, chunk.lower, chunk.upper, fenced)
-    rows = f"SELECT 0, false, 0, {columns} FROM {qualified(mapped.table)} WHERE {where}"
+    rows = f"SELECT row_number() OVER () - 1, false, 0, {columns} FROM {qualified(mapped.table)} WHERE {where}"
     return pipe(source, f"COPY ({rows}) TO STDOUT", transaction.raw, f"COPY {name} FROM STDIN", passed)
 
 

@@ -125,7 +125,7 @@ def duplicates(entry: Entry, relation: str, columns: Sequence[str]) -> str:
     present = " AND ".join(f"p.{quote(column)} IS NOT NULL" for column in there)
     rows = f"SELECT {projected(entry, there)} FROM {relation} AS s WHERE {passes(entry)}"
     groups = ", ".join(_of("p", there))
-    return f"SELECT FROM ({rows}) AS p WHERE {present} GROUP BY {groups} HAVING count(*) > 1 LIMIT 1"
+    return f"SELECT true FROM ({rows}) AS p WHERE {present} GROUP BY {groups} HAVING count(*) > 1 LIMIT 1"
 
 
 def _row(alias: str, columns: Sequence[str]) -> str:

@@ -56,7 +56,8 @@ def _backfill(options: argparse.Namespace) -> int:
     def work() -> int:
         tables = parts.pushdowns(parts.tables())
         stopping = parts.stop.is_set
-        return Worker(tables, parts.source(), parts.target, parts.control, pace, parts.wait, stopping).run()
+        source, target, control = parts.source(), parts.target, parts.control
+        return Worker(tables, source, target, control, parts.desk, pace, parts.wait, stopping).run()
 
     try:
         parts.backoff().call(work, _warn) if not options.parent else work()
