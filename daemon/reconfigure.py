@@ -9,7 +9,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from daemon.wiring import Parts
 from mappers.errors import ChangeoverError, ConfigError, FatalError, NotReadyError, Problem, TransientError
 
 log = logging.getLogger(__name__)
+RECHECK_LOOKS = 20
+"""A refused content is checked again after so many looks: what was missing on either side may be there by then."""
 ACTION = "configuration"
 TAKEN, REFUSED = "taken", "refused"
 FIXED = (
@@ -97,7 +99,7 @@ def check(parts: Parts, digest: str) -> Running:
 class ConfigWatch(threading.Thread):
     """Looks at the file every `every_s` seconds; `ready` is what to go on with, once a new configuration is good.
 
-    A content is looked at when it has stood for two looks, so that a file that is being written is left alone. New
+    A content is checked when it has stood for two looks, so that a file that is being written is left alone. New
     tables have joined the pipeline by the time that `ready` is set, while the old configuration was still at work.
     environ: where references are filled in from.
     """
@@ -113,6 +115,7 @@ class ConfigWatch(threading.Thread):
         self._asked = threading.Event()
         self._stopping = threading.Event()
         self._said = ""
+        self._refused = 0
 
     def look(self) -> None:
         """Look now, and take the file even if its content is the same: what it refers to may not be (SIGHUP)."""
@@ -134,7 +137,7 @@ class ConfigWatch(threading.Thread):
         digest, before = digest_of(self._path), self._last
         self._last = digest
         asked = self._asked.is_set()
-        if not digest or digest != before or (digest == self._taken and not asked):
+        if not digest or digest != before or not (digest != self._taken or asked or self._due()):
             return
         try:
             found = self._checked(digest, asked)
@@ -142,13 +145,21 @@ class ConfigWatch(threading.Thread):
             if str(error) != self._said:
                 self._said = str(error)
                 log.warning("a new configuration waits, the old one goes on: %s", error)
+            self._refused = RECHECK_LOOKS if self._refused else 0
             return
         except ChangeoverError as error:
-            self._refused(digest, error)
+            self._refuse(digest, error)
             found = None
+        else:
+            self._said, self._refused = "", 0
         self._asked.clear()
         self._taken = digest
         self.ready = found
+
+    def _due(self) -> bool:
+        """Whether a refused content is to be checked again."""
+        self._refused -= bool(self._refused)
+        return self._refused == 1
 
     def _checked(self, digest: str, asked: bool) -> Running | None:
         """What the new configuration makes; None where it says the same as the old one."""
@@ -168,7 +179,11 @@ class ConfigWatch(threading.Thread):
             start.close()
         return found
 
-    def _refused(self, digest: str, error: ChangeoverError) -> None:
+    def _refuse(self, digest: str, error: ChangeoverError) -> None:
+        self._refused = RECHECK_LOOKS
+        if self._said == f"{digest} {error}":
+            return
+        self._said = f"{digest} {error}"
         for line in str(error).splitlines():
             log.error("new configuration refused: %s", line)
         log.error("the old configuration goes on")
@@ -192,12 +207,17 @@ def note(parts: Parts, digest: str, what: str) -> None:
         log.warning("the audit could not be written: %s", error)
 
 
-def outcome(newest: AuditRow | None, digest: str) -> str | None:
-    """What the newest line of the audit says about a content; None while it is about another. Raises FatalError."""
+def outcome(newest: AuditRow | None, digest: str, since: int) -> str | None:
+    """What the newest line of the audit says about a content; None while there is nothing to say. Pure.
+
+    Raises FatalError where it was refused in a line whose id is above `since`: an older refusal may be mended.
+    """
     if newest is None or not newest.detail.startswith(f"{digest} "):
         return None
     said = newest.detail.partition(" ")[2]
     if said.startswith(REFUSED):
+        if newest.id <= since:
+            return None
         raise FatalError(f"the daemon refused it at {newest.at:%H:%M:%S}", hint="its log says why")
     return f"{said}, at {newest.at:%Y-%m-%d %H:%M:%S%z}"
 
@@ -206,13 +226,18 @@ def await_taken(parts: Parts, digest: str, limit_s: float) -> str:
     """Wait until a daemon says what became of this content. Raises NotReadyError where none does, FatalError."""
     found: list[str] = []
 
-    def waiting() -> str:
+    def newest() -> AuditRow | None:
         with parts.target.begin() as transaction:
-            said = outcome(parts.control.audit.newest(transaction.control, ACTION), digest)
+            return parts.control.audit.newest(transaction.control, ACTION)
+
+    first = newest()
+    since = first.id if first else 0
+
+    def waiting() -> str:
+        said = outcome(newest(), digest, since)
         found.extend([said] if said else [])
         return "" if said else "no daemon has taken it up yet"
 
-    sleep: Callable[[float], object] = parts.stop.wait
-    patience = Patience(limit_s, clock=time.monotonic, sleep=sleep, stop=parts.stop.is_set)
+    patience = Patience(limit_s, clock=time.monotonic, sleep=parts.stop.wait, stop=parts.stop.is_set)
     patience.until(waiting, where=str(parts.path), hint="does one run, with this file?")
     return found[0]

@@ -250,7 +250,8 @@ def test_rows_on_demand_during_backfill_and_stream(databases: Databases, pipelin
         execute(databases.source_url, "UPDATE counters SET n = 7 WHERE id > 19000")
         for key in (19_990, 20_000):
             code, answer, _ = endpoint.post({"table": "public.counters", "key": [str(key)]})
-            assert (code, answer["found"], answer["missing"]) == (200, 1, 0)
+            assert code == 200, (answer, daemon.output())
+            assert (answer["found"], answer["missing"]) == (1, 0)
             assert rows_of(databases.target_url, f"SELECT n FROM counters WHERE id = {key}") == [(7,)]
 
         def one(number: int) -> int:
@@ -355,7 +356,7 @@ def test_pause_resume_and_reload_while_others_go_on(databases: Databases, pipeli
         assert again == {key for key in chunks if key[0] == "public.items"}
 
         # while its chunks are being read: reload, pause and resume
-        moved.command("pace", "--rows-per-second", "1500")
+        moved.command("pace", "--rows-per-second", "100")
         moved.command("reload", "--table", "public.items", "--yes")
         moved.until(daemon, lambda: moved.chunks_done().keys() < moved.chunks().keys(), 30, "chunks are pending")
         moved.command("reload", "--table", "public.items", "--yes")
@@ -405,7 +406,6 @@ def test_a_running_daemon_takes_a_new_configuration(databases: Databases, pipeli
             assert refused.code == 1, "no topic yet: the connector was not applied"
             assert "connector apply" in refused.said
             moved.command("connector", "apply")
-            moved.config.write_text(with_tables(COUNTERS_ENTRY, {"from": "public.more"}) + "# applied\n")
             assert "+public.more" in moved.command("reload-config")
             loaded(moved, daemon)
         execute(databases.source_url, "UPDATE more SET word = 'changed' WHERE id % 3 = 0")
