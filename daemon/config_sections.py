@@ -199,12 +199,32 @@ class HeartbeatSection(Section):
 
 
 class HttpSection(Section):
-    """/metrics, /status and the probes."""
+    """/metrics, /status, the probes, and rows moved on demand."""
 
     host: str = Field(
         default="127.0.0.1", min_length=1, description="Address to listen on; only this machine by default"
     )
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 turns HTTP off")
+    token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of at least 16 characters for what changes something, POST /resync (default: off)",
+    )
+    resyncs_per_second: float = Field(
+        default=50, gt=0, le=10_000, description="Most requests to POST /resync a second; more are answered 429"
+    )
+    resync_workers: int = Field(default=4, ge=1, le=6, description="Requests to POST /resync worked on at a time")
+    resync_timeout_s: float = Field(
+        default=5, gt=0, le=60, description="Seconds in which a row must be moved; then the answer is 409 or 503"
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and (len(token.get_secret_value()) < 16 or not token.get_secret_value().isascii()):
+            raise ValueError(
+                "wrong value (expected at least 16 ASCII characters, such as `openssl rand -hex 32` gives)"
+            )
+        return token
 
 
 class LogSection(Section):

@@ -14,6 +14,7 @@ from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.topics import Topics, admin_client
+from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
 from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
@@ -23,13 +24,19 @@ from daemon.barrier import Barrier
 from daemon.config import Config
 from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.decoders import decoders
+from daemon.extras import Extras
+from daemon.fences import Fences
+from daemon.metrics import Metrics
+from daemon.on_demand import OnDemand
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
+from daemon.table_resync import TableResync
 from mappers.errors import ChangeoverError, TransientError
+from mappers.functions import FunctionCatalog
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 LOOK_S = 0.02
@@ -98,6 +105,43 @@ class Parts:
         """Re-reads keys; with its own connection to the source."""
         return Resyncer(self.source(), self.target, self.control, self.wait_or_stop)
 
+    def table_resync(self, mapped: MappedTable, batch: int) -> TableResync:
+        """Resyncs many keys of one table."""
+        resyncer = self.resyncer()
+        return TableResync(
+            mapped, self.source(), self.target, self.control, resyncer, self.backoff, time.monotonic, batch
+        )
+
+    def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
+        """Moves rows when somebody asks for them; on connections of its own."""
+        http, limit_s = self.config.http, self.config.http.resync_timeout_s
+        to, at = self.config.target, self.config.source
+
+        def source() -> PostgresSource:
+            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, limit_s=limit_s)
+
+        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, limit_s=limit_s)
+        size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
+        return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
+
+    def extras(self, batch: int) -> Extras:
+        """Removes target rows whose source row is gone."""
+        return Extras(self.source(), self.target, self.control, batch, self.stop.is_set)
+
+    def fences(self, limit_s: float) -> Fences:
+        """Drops key fences that a barrier has passed."""
+        ends, wait = self.broker.end_offsets, self.wait_or_stop
+        return Fences(self.source(), self.target, self.control, self.barrier(limit_s), ends, wait, time.monotonic)
+
+    def source_functions(self) -> FunctionCatalog:
+        """The functions that a predicate over the source may call."""
+        source = self.source()
+        try:
+            with translated("source", source.url):
+                return FunctionCatalog(load_functions(source.connection()))
+        finally:
+            source.close()
+
     def tables(self) -> dict[str, MappedTable]:
         """The mapping against both catalogues. Raises ConfigError with all problems."""
         source = self.source()
@@ -158,15 +202,24 @@ class Parts:
                 return [], []
             return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
+    def paused(self) -> frozenset[str]:
+        """The tables that are paused; none before the first start."""
+        with self.target.begin() as transaction:
+            exists = self.control.exists(transaction.control)
+            return self.control.tables.paused(transaction.control) if exists else frozenset()
+
     def facts(self) -> Facts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
         letters: dict[tuple[str, str], int] = {}
+        pace, paused = None, frozenset[str]()
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
                 letters = self.control.dead_letters.counts(transaction.control)
+                paused = self.control.tables.paused(transaction.control)
+                pace = self.control.pipeline.pace(transaction.control)
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -176,4 +229,6 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters)
+        mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
+        pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)

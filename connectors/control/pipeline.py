@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from connectors.control.schema import mapping, pipeline
@@ -48,6 +48,17 @@ class PipelineState:
     def lock_start(self, connection: Connection) -> None:
         """Held to the end of the transaction: one process at a time starts a pipeline of this name."""
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 77))"), {"name": self.name})
+
+    def pace(self, connection: Connection) -> int | None:
+        """The backfill's rows a second as set at runtime: None as configured, 0 without a limit."""
+        query = select(pipeline.c.rows_per_second).where(pipeline.c.pipeline == self.name)
+        found: int | None = connection.execute(query).scalar()
+        return found
+
+    def set_pace(self, connection: Connection, rows_per_second: int | None) -> None:
+        """Set the backfill's pace for every process, as `pace` gives it."""
+        mine = update(pipeline).where(pipeline.c.pipeline == self.name)
+        connection.execute(mine.values(rows_per_second=rows_per_second))
 
     def fingerprints(self, connection: Connection) -> dict[str, str]:
         """Entry name -> the fingerprint its rows were made with."""

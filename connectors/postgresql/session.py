@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,11 +50,16 @@ _QUOTED = re.compile(r'".*"', re.DOTALL)
 """What a message about bad data quotes is the data."""
 
 
-def connect(url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True) -> psycopg.Connection:
+def connect(
+    url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True, limit_s: float = 0
+) -> psycopg.Connection:
     """Open a connection with the pinned settings. Raises TransientError while the server cannot be reached, and
     FatalError for wrong credentials or an unknown database, both naming the side and the server, never the password.
+
+    limit_s: how long a statement, or its wait for a lock, may take; 0 for no limit.
     """
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in PINNED.items())
+    pinned = PINNED | {"statement_timeout": str(math.ceil(limit_s * 1000))}
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in pinned.items())
     with translated(side, url):
         return psycopg.connect(
             url,
