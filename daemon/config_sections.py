@@ -158,6 +158,12 @@ class StreamSection(Section):
     buffer_bytes_max: int = Field(
         default=48 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
     )
+    journal_h: float = Field(
+        default=168, gt=0, le=87600, description="Hours that `explain` can tell which events were applied together"
+    )
+    journal_rows_max: int = Field(
+        default=200_000, ge=1, le=100_000_000, description="Most transactions of a partition that it can tell this of"
+    )
     shutdown_deadline_s: float = Field(
         default=20, gt=0, le=600, description="Seconds to finish the batch in hand on SIGTERM"
     )

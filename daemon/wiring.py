@@ -13,7 +13,8 @@ from pathlib import Path
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
-from connectors.kafka.topics import Topics, admin_client
+from connectors.kafka.log import LogReader
+from connectors.kafka.topics import Topics, admin_client, table_topics
 from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
 from connectors.postgresql.session import translated
@@ -21,13 +22,16 @@ from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
+from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
 from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
-from daemon.decoders import decoders
+from daemon.decoders import decoders, table_decoder
+from daemon.explain import Sides
 from daemon.extras import Extras
 from daemon.fences import Fences
 from daemon.metrics import Metrics
 from daemon.on_demand import OnDemand
+from daemon.planning import Bench
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
@@ -39,6 +43,10 @@ from mappers.errors import ChangeoverError, TransientError
 from mappers.functions import FunctionCatalog
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
+GATE_LIMIT_S = 10.0
+"""How long `plan --batch` waits until the source shows the transactions of the batch."""
+DELIVERY_LIMIT_S = 10.0
+"""How long `explain` waits for the connector to deliver what the source had when it was read."""
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -184,6 +192,53 @@ class Parts:
             )
 
         return make
+
+    def log_reader(self) -> LogReader:
+        """Reads the log without any effect on the consumer group."""
+        kafka = self.config.kafka
+        return LogReader(settings(kafka.bootstrap_servers, kafka.group, kafka.settings, client_id="changeover-look"))
+
+    def sides(self) -> Sides:
+        """Where `explain` looks."""
+        return Sides(
+            self.config.pipeline,
+            self.source(),
+            self.target,
+            self.control,
+            self.log_reader,
+            table_decoder,
+            lambda: self.barrier(DELIVERY_LIMIT_S),
+        )
+
+    def plan_bench(self, tables: Mapping[str, MappedTable]) -> Bench:
+        """Where `plan` tries its samples. Where the broker does not tell, topics count as they will be made."""
+        topics = table_topics(
+            self.config.source.topic_prefix, {(m.table.schema, m.table.name) for m in tables.values()}
+        )
+        try:
+            counts = self.broker.partition_counts(topics.values())
+        except ChangeoverError:
+            counts = {}
+        named = {name: topics[mapped.table.schema, mapped.table.name] for name, mapped in tables.items()}
+        partitions = {name: counts.get(topic, self.config.kafka.partitions) for name, topic in named.items()}
+        return Bench(self.source(), self.target, self.control, partitions)
+
+    def batch_bench(self, tables: Mapping[str, MappedTable]) -> BatchBench:
+        """What `plan --batch` tries a batch with."""
+        made = decoders(tables, *self.topics(tables))
+        wait = self.limited_wait(GATE_LIMIT_S)
+        return BatchBench(tables, self.source(), self.target, self.control, self.desk, self.log_reader, made, wait)
+
+    def limited_wait(self, limit_s: float) -> Callable[[], None]:
+        """Between looks, for so long in all; then a TransientError."""
+        deadline = time.monotonic() + limit_s
+
+        def wait() -> None:
+            if time.monotonic() > deadline:
+                raise TransientError("a transaction of the batch is not visible at the source yet", hint="try again")
+            self.wait_or_stop()
+
+        return wait
 
     def positions(self) -> list[Position]:
         """Where the target stands."""

@@ -12,6 +12,8 @@ from connectors.control.audit import Audit
 from connectors.control.chunks import Chunks
 from connectors.control.dead_letters import DeadLetters
 from connectors.control.fences import KeyFences
+from connectors.control.journal import Journal
+from connectors.control.key_record import KeyRecord
 from connectors.control.open_findings import OpenFindings
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
@@ -31,11 +33,13 @@ class ControlStore:
         self.pipeline = PipelineState(name)
         self.tables = TableStates(name)
         self.positions = Positions(name)
+        self.journal = Journal(name)
         self.chunks = Chunks(name, self.tables)
         self.fences = KeyFences(name, self.tables)
         self.dead_letters = DeadLetters(name, self.tables)
         self.audit = Audit(name)
         self.open_findings = OpenFindings(name)
+        self.keys = KeyRecord(name)
 
     def ensure(self, connection: Connection) -> None:
         """Create the control schema, or upgrade it. Raises FatalError when it is newer than this program."""

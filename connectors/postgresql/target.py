@@ -10,6 +10,7 @@ from psycopg import errors as pg
 from sqlalchemy import Connection, Engine, create_engine
 
 from connectors.postgresql.catalogue import load_functions, load_tables
+from connectors.postgresql.rehearsal import Rehearsal, rehearsed
 from connectors.postgresql.session import connect, target_errors
 from connectors.postgresql.source import locale_of
 from connectors.postgresql.transaction import TargetTransaction, committed, stage_of
@@ -59,6 +60,20 @@ class PostgresTarget:
         with target_errors(self.url), self.engine.connect() as connection:
             try:
                 yield Session(connection, self.url)
+            finally:
+                _drop_if_broken(connection)
+
+    @contextmanager
+    def rehearse(self, lock_timeout_s: float, *, one_snapshot: bool = False) -> Iterator[Rehearsal]:
+        """A target in which nothing lasts: one transaction, rolled back at the end of the block.
+
+        A lock that is not had within `lock_timeout_s` is a TransientError. one_snapshot: all of it sees one state.
+        """
+        with target_errors(self.url), self.engine.connect() as connection:
+            try:
+                how = rehearsed(connection, self.url, lock_timeout_s=lock_timeout_s, one_snapshot=one_snapshot)
+                with how as rehearsal:
+                    yield rehearsal
             finally:
                 _drop_if_broken(connection)
 
