@@ -25,6 +25,7 @@ from daemon.config_sections import (
     SourceSection,
     StreamSection,
     TargetSection,
+    VerifySection,
 )
 from daemon.logs import redacted
 from daemon.references import References, protect, restore
@@ -46,6 +47,7 @@ class Config(Section):
     connect: ConnectSection | None = None
     backfill: BackfillSection = Field(default_factory=BackfillSection)
     stream: StreamSection = Field(default_factory=StreamSection)
+    verify: VerifySection = Field(default_factory=VerifySection)
     heartbeat: HeartbeatSection = Field(default_factory=HeartbeatSection)
     http: HttpSection = Field(default_factory=HttpSection)
     log: LogSection = Field(default_factory=LogSection)
