@@ -141,7 +141,7 @@ class Parts:
             barrier=self.barrier(limit_s or self.config.verify.timeout_s),
             ends=ends,
             progress=self.progress,
-            repairer=lambda: Repairer(self.resyncer()),
+            repairer=lambda: Repairer(self.resyncer(), self.reader()),
             mask=Mask(self.config.verify.mask),
         )
         return Verifier(self.pushdowns(tables), around, manner, stopping, told)

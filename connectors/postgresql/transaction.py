@@ -8,12 +8,12 @@ from contextlib import contextmanager
 import psycopg
 from sqlalchemy import Connection
 
-from connectors.postgresql import merge
+from connectors.postgresql import compare, merge
 from connectors.postgresql.stage import NUMBER, Stage
 from connectors.seams import Staged, StagedText, TextRow
 from connectors.tables import MappedTable
 from mappers.errors import FatalError
-from mappers.mapping import Table
+from mappers.mapping import Entry, Table
 from mappers.projection import affected, qualified
 
 STAGES = "changeover_stages"
@@ -128,6 +128,12 @@ class TargetTransaction:
             mine = f"(SELECT * FROM {relation} AS x WHERE {NUMBER} = {HOLDER})"
             self.raw.execute(merge.delete(entry, mine, everything=True).encode())
         self.raw.execute(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}".encode())
+
+    def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:
+        """Remove the rows of one target table with these target keys, in text form."""
+        if keys:
+            mine = compare.target_among(entry, keys)
+            self.raw.execute(f"DELETE FROM {qualified(entry.target)} AS t WHERE {mine}".encode())
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""

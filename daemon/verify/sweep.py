@@ -69,7 +69,7 @@ class Tally:
         return sum(row.differences for row in self.job.slices if row.done)
 
 
-Repair = Callable[[Confirmer, Shape, Sequence[Difference]], Sequence[Difference]]
+Repair = Callable[[Confirmer, Shape, Sequence[Difference], Ranges], Sequence[Difference]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ class Sweep:
         found = confirmer.confirm(tally.job.shape, suspects, source)
         left: Sequence[Difference] = found.differences
         if left and self._hooks.repair is not None:
-            left = self._hooks.repair(confirmer, tally.job.shape, left)
+            left = self._hooks.repair(confirmer, tally.job.shape, left, source)
         kept = {difference.suspect.target_key for difference in left}
         repaired = [d for d in found.differences if d.suspect.target_key not in kept]
         if found.differences:

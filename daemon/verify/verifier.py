@@ -84,7 +84,13 @@ class Verifier:
         shapes = chosen(self._tables, wish.tables)
         self.check(shapes)
         sweep, jobs = self._jobs(shapes, wish)
-        tallies = self._sweep(sweep, wish, [shape.mapped.name for shape in shapes]).run(jobs)
+        tables = [shape.mapped.name for shape in shapes]
+        repairer = self._around.repairer() if wish.repair else None
+        try:
+            tallies = self._sweep(sweep, repairer, tables).run(jobs)
+        finally:
+            if repairer is not None:
+                repairer.close()
         if tallies is None:
             raise NotReadyError("the verification was stopped", hint="`changeover verify --resume` goes on with it")
         return Report(self._around.control.name, sweep, wish.sample, time.monotonic() - began, tallies)
@@ -147,13 +153,13 @@ class Verifier:
         finally:
             reader.close()
 
-    def _sweep(self, sweep: int | None, wish: Wish, tables: Collection[str]) -> Sweep:
+    def _sweep(self, sweep: int | None, repairer: Repairer | None, tables: Collection[str]) -> Sweep:
         around = self._around
         hooks = Hooks(
             found=self._found,
             done=lambda job, results: self._done(sweep, job, results),
             finished=lambda job: self._finished(sweep, job),
-            repair=around.repairer().repair if wish.repair else None,
+            repair=repairer.repair if repairer is not None else None,
             stopping=self._stopping,
         )
         return Sweep(around.make_reader, lambda: self._pass(tables), self._manner, hooks)
