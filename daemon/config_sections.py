@@ -198,6 +198,39 @@ class DeadLetterSection(Section):
     retention_h: float = Field(default=720, gt=0, le=87600, description="Hours for which settled letters are kept")
 
 
+class ContinuousSection(Section):
+    """Sweeps over all tables, one after another, so that the verification always has an age."""
+
+    enabled: bool = Field(default=True, description="Whether `run` verifies while it streams")
+    rows_per_second: int = Field(default=20_000, ge=1, description="How many rows a second are compared")
+    interval_s: float = Field(
+        default=60, ge=0, le=86_400 * 30, description="Least seconds from the start of a sweep to that of the next"
+    )
+
+
+class VerifySection(Section):
+    """Comparing both sides."""
+
+    workers: int = Field(default=2, ge=1, le=32, description="Slices compared at the same time")
+    slice_rows: int = Field(default=20_000, ge=100, le=10_000_000, description="Rows a slice is planned to have")
+    timeout_s: float = Field(
+        default=60, gt=0, le=86_400, description="Seconds to wait until what was committed before is applied"
+    )
+    findings_max: int = Field(
+        default=100, ge=0, le=100_000, description="Differences of a table that are reported with their values"
+    )
+    mask: Literal["all"] | list[str] = Field(
+        default_factory=list,
+        description="Target columns whose values are not shown: column, or schema.table.column; all for every column",
+    )
+    repair_after_restart: bool = Field(
+        default=True, description="Differences that are found after a restart of the connector are repaired unasked"
+    )
+    continuous: ContinuousSection = Field(
+        default_factory=ContinuousSection, description="Verification that sweeps for ever while the stream runs"
+    )
+
+
 class HeartbeatSection(Section):
     """Rows written to the source, which show that the whole way is open even when nothing else changes."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from connectors.kafka.topics import Topics, admin_client, table_topics
 from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
 from connectors.postgresql.session import translated
+from connectors.postgresql.sides import Reader
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
@@ -39,6 +40,10 @@ from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from daemon.table_resync import TableResync
+from daemon.verify.mask import Mask
+from daemon.verify.repair import Repairer
+from daemon.verify.sweep import Manner
+from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
 from mappers.functions import FunctionCatalog
 
@@ -168,6 +173,38 @@ class Parts:
         barrier = self.barrier(limit_s)
         stream = StreamNames(self.config.source.slot, self.config.source.publication)
         return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, stream, chunk_rows)
+
+    def reader(self) -> Reader:
+        """Reads both sides for verification, with connections of its own."""
+        section = self.config.target
+        target = PostgresTarget(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+        return Reader(self.source(), target)
+
+    def verifier(
+        self,
+        tables: Mapping[str, MappedTable],
+        manner: Manner,
+        stopping: Callable[[], bool],
+        limit_s: float | None = None,
+        told: Callable[[str, int], None] = lambda table, rows: None,
+    ) -> Verifier:
+        """Compares both sides. limit_s: how long a barrier may take; the configuration's unless given."""
+        topics, messages = self.topics(tables)
+
+        def ends(wanted: Collection[str]) -> dict[tuple[str, int], int]:
+            return self.broker.end_offsets([messages.name, *(topics[name].name for name in wanted)])
+
+        around = Around(
+            target=self.target,
+            control=self.control,
+            make_reader=self.reader,
+            barrier=self.barrier(limit_s or self.config.verify.timeout_s),
+            ends=ends,
+            progress=self.progress,
+            repairer=lambda: Repairer(self.resyncer(), self.reader()),
+            mask=Mask(self.config.verify.mask),
+        )
+        return Verifier(self.pushdowns(tables), around, manner, stopping, told)
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""

@@ -19,6 +19,7 @@ from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
 from connectors.control.schema import UPGRADES, VERSION, metadata, schema_version
 from connectors.control.tables import TableStates
+from connectors.control.verification import Verifications
 from mappers.errors import FatalError
 
 UPGRADE_LOCK = 0x6368616E67656F76
@@ -40,6 +41,7 @@ class ControlStore:
         self.audit = Audit(name)
         self.open_findings = OpenFindings(name)
         self.keys = KeyRecord(name)
+        self.verifications = Verifications(name)
 
     def ensure(self, connection: Connection) -> None:
         """Create the control schema, or upgrade it. Raises FatalError when it is newer than this program."""
