@@ -12,9 +12,12 @@ from pathlib import Path
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
+from connectors.kafka.cluster import Cluster
+from connectors.kafka.connect import Connect
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.topics import Topics, admin_client
 from connectors.postgresql.chunk_copy import Pushdown, probe
+from connectors.postgresql.doctor import READ_ONLY
 from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
@@ -22,6 +25,7 @@ from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config import Config
 from daemon.decoders import decoders
+from daemon.doctor.gather import Sides
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
@@ -31,6 +35,7 @@ from daemon.status import Facts
 from mappers.errors import ChangeoverError, TransientError
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
+HARMLESS_S = 5
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -64,6 +69,18 @@ class Parts:
         """A new reader of the old database: each thread has its own."""
         section = self.config.source
         return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+
+    def harmless(self) -> Sides:
+        """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
+        source, target, kafka = self.config.source, self.config.target, self.config.kafka
+        connect = self.config.connect
+        return Sides(
+            PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
+            Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
+            self.control,
+        )
 
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -37,9 +37,10 @@ class PostgresSource:
     Not for several threads at once: each thread makes its own.
     """
 
-    def __init__(self, url: str, *, timeout_s: int = 10) -> None:
+    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
+        self._settings = settings
         self._connection: psycopg.Connection | None = None
         self._reader: psycopg.Connection | None = None
 
@@ -53,7 +54,7 @@ class PostgresSource:
     def connection(self) -> psycopg.Connection:
         """The shared autocommit connection, opened when needed."""
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self.url, "source", timeout_s=self._timeout_s)
+            self._connection = connect(self.url, "source", timeout_s=self._timeout_s, settings=self._settings)
         return self._connection
 
     def snapshot(self) -> Snapshot:
@@ -131,7 +132,7 @@ class PostgresSource:
 
         The connection is kept for the next reading unless something went wrong on it.
         """
-        connection = self._reader or connect(self.url, "source", timeout_s=self._timeout_s)
+        connection = self._reader or connect(self.url, "source", timeout_s=self._timeout_s, settings=self._settings)
         self._reader = None
         try:
             with translated("source", self.url):
