@@ -124,6 +124,7 @@ class Index:
     is_unique: bool
     is_exclusion: bool
     arbiter: bool
+    deferrable: bool
     columns: tuple[str, ...]
     partial: bool
     definition: str

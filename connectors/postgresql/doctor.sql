@@ -110,6 +110,7 @@ select n.nspname || '.' || c.relname as table,
        i.indisexclusion as is_exclusion,
        i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null
            and not 0 = any(i.indkey[0:i.indnkeyatts - 1]) as arbiter,
+       i.indisunique and not i.indimmediate as deferrable,
        coalesce((
            select array_agg(a.attname::text order by k.place)
            from unnest(i.indkey[0:i.indnkeyatts - 1]) with ordinality k (attnum, place)

@@ -39,6 +39,7 @@ from daemon.stream_setup import wanted_config
 from mappers.errors import ChangeoverError, ConfigError, Problem
 
 Found = TypeVar("Found")
+_NAMES = {MAPPING: "what the mapping looks at", CONTROL: "the control schema"}
 _PLACE = re.compile(r"(.+?:\d+:\d+): ")
 
 
@@ -66,6 +67,7 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
     with ThreadPoolExecutor(6) as pool:
         source = pool.submit(_source, case, sides, old_s)
         target = pool.submit(_target, case, sides, old_s)
+        control = pool.submit(_control, sides)
         kafka = pool.submit(sides.cluster.state, case.topics)
         connect = pool.submit(_connect, case, sides)
         registry = pool.submit(_registry, config)
@@ -77,7 +79,7 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
                 return future.result()
             except ChangeoverError as error:
                 errors[side] = (str(type(error)(error.what, where=error.where)), error.hint)
-                missing[side] = f"{side} cannot be reached"
+                missing[side] = f"{_NAMES.get(side, side)} cannot be reached"
                 return None
 
         found_source, found_target = got(SOURCE, source), got(TARGET, target)
@@ -86,6 +88,7 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
         else:
             mapping = None
             missing[MAPPING] = missing.get(SOURCE) or missing.get(TARGET, "")
+        found_control = got(CONTROL, control)
         if found_target is None:
             missing[CONTROL] = missing[TARGET]
         found_kafka, found_connect = got(KAFKA, kafka), got(CONNECT, connect)
@@ -97,8 +100,8 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
         missing=missing,
         errors=errors,
         found_source=found_source,
-        found_target=found_target[0] if found_target else None,
-        found_control=found_target[1] if found_target else None,
+        found_target=found_target,
+        found_control=found_control,
         found_kafka=found_kafka,
         found_connect=found_connect,
         found_mapping=mapping,
@@ -115,12 +118,15 @@ def _source(case: Case, sides: Sides, old_s: float) -> SourceState:
         return source_state(conn, server_of(url), names, section.slot, section.publication, old_s)
 
 
-def _target(case: Case, sides: Sides, old_s: float) -> tuple[TargetState, ControlState]:
+def _target(case: Case, sides: Sides, old_s: float) -> TargetState:
     with sides.target.begin() as transaction:
         names = case.target_names.values()
-        state = target_state(transaction.raw, server_of(sides.target.url), names, DEFAULT_SCHEMA, old_s)
+        return target_state(transaction.raw, server_of(sides.target.url), names, DEFAULT_SCHEMA, old_s)
+
+
+def _control(sides: Sides) -> ControlState:
     with sides.target.begin() as transaction:
-        return state, control_state(transaction.control, sides.control)
+        return control_state(transaction.control, sides.control)
 
 
 def _connect(case: Case, sides: Sides) -> ConnectFacts | None:

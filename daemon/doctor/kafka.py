@@ -9,9 +9,8 @@ from connectors.kafka.cluster import TopicState
 from connectors.kafka.topics import MESSAGE_BYTES_MAX, heartbeat_topic, message_topic
 from daemon.doctor.case import CONTROL, KAFKA, REGISTRY, SOURCE, Case
 from daemon.doctor.findings import Check, Fault, How, Skipped, Verdict, fail, warn
-from daemon.doctor.source import made
+from daemon.doctor.source import made, start_over
 from daemon.doctor.words import counted, duration, size
-from daemon.start import ANEW
 
 AREA = "kafka"
 NEED = (KAFKA,)
@@ -35,7 +34,7 @@ def _topics(case: Case) -> Verdict:
         if name in case.kafka.topics:
             continue
         if name in known:
-            faults.append(fail("the topic is gone, with events that nobody can bring back", ANEW, How.SHELL, name))
+            faults.append(fail("the topic is gone, with events that nobody can bring back", *start_over(case), name))
         else:
             faults.append(fail("there is no such topic yet", *_created(case, name), name))
     return faults or counted(len(case.kafka.topics), "topic")
@@ -70,7 +69,7 @@ def _partitions(case: Case) -> Verdict:
         if name in begun:
             if topic.partitions != begun[name]:
                 seen = f"it has {counted(topic.partitions, 'partition')}, the pipeline began with {begun[name]}"
-                faults.append(fail(seen, ANEW, How.SHELL, name))
+                faults.append(fail(seen, *start_over(case), name))
         elif case.managed and name in tables and topic.partitions != case.config.kafka.partitions:
             seen = f"it has {counted(topic.partitions, 'partition')}, configured are {case.config.kafka.partitions}"
             faults.append(fail(seen, f"kafka.partitions: {topic.partitions}", How.FILE, name))
@@ -88,7 +87,7 @@ def _begun(case: Case) -> dict[str, int]:
 def _ids(case: Case) -> Verdict:
     known = {position.topic: position.topic_id for position in case.control.positions}
     faults = [
-        fail("it was deleted and created again since the pipeline began", ANEW, How.SHELL, name)
+        fail("it was deleted and created again since the pipeline began", *start_over(case), name)
         for name, topic in case.kafka.topics.items()
         if name in known and known[name] != topic.topic_id
     ]
@@ -103,10 +102,10 @@ def _positions(case: Case) -> Verdict:
         about = f"{position.topic}[{position.partition}]"
         if low is not None and position.next_offset < low:
             seen = f"the position {position.next_offset} is before its beginning ({low}): unread events were removed"
-            faults.append(fail(seen, ANEW, How.SHELL, about))
+            faults.append(fail(seen, *start_over(case), about))
         elif high is not None and position.next_offset > high:
             seen = f"the position {position.next_offset} is past its end ({high}): it is not the topic it was"
-            faults.append(fail(seen, ANEW, How.SHELL, about))
+            faults.append(fail(seen, *start_over(case), about))
     return faults or f"{counted(len(case.control.positions), 'position')}, all within their partitions"
 
 

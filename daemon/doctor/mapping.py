@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from daemon.doctor.case import MAPPING, SOURCE, Case, MappingFault
+from daemon.doctor.case import MAPPING, SOURCE, TARGET, Case, MappingFault
 from daemon.doctor.findings import Check, Fault, How, Skipped, Verdict, fail
 from daemon.doctor.words import counted, listed, size
 from daemon.source_checks import table_problems
@@ -18,6 +18,8 @@ def _file(case: Case) -> Verdict:
 
 def _resolves(case: Case) -> Verdict:
     """What `run` would refuse, except what another check says already."""
+    if MAPPING in case.errors:
+        return [fail(case.errors[MAPPING][0], case.errors[MAPPING][1] or "see the checks above", How.SETTING)]
     faults = [_fault(fault) for fault in case.mapping.faults if not _said(case, fault)]
     if not faults and case.mapping.faults:
         return Skipped("see what is said of the source's tables")
@@ -53,6 +55,6 @@ def _entry(entry: Entry) -> str:
 
 CHECKS = (
     Check("file", "the configuration is read, and is whole", _file),
-    Check("resolves", "tables, columns, expressions and types fit both catalogues", _resolves, (MAPPING,)),
+    Check("resolves", "tables, columns, expressions and types fit both catalogues", _resolves, (SOURCE, TARGET)),
     Check("entries", "said: what becomes of each table", _entries, (MAPPING, SOURCE)),
 )

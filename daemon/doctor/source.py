@@ -11,7 +11,6 @@ from daemon.doctor.case import CONTROL, SOURCE, Case
 from daemon.doctor.databases import clock, reachable, version
 from daemon.doctor.findings import Check, Fault, How, Skipped, Verdict, fail, warn
 from daemon.doctor.words import duration, size
-from daemon.start import OVER
 
 AREA = "source"
 NEED = (SOURCE,)
@@ -84,7 +83,7 @@ def _slot(case: Case) -> Verdict:
     started = case.found_control is not None and case.found_control.row is not None
     if gone := lost(slot):
         if slot is not None or started:
-            return [fail(f"the slot {name} {gone}: changes were lost that nobody can bring back", OVER, How.SHELL)]
+            return [fail(f"the slot {name} {gone}: changes were lost that nobody can bring back", *start_over(case))]
         return [fail(f"there is no slot {name} yet", *made(case, "let the connector run: it makes its slot"))]
     assert slot is not None
     faults = list(_wrong_slot(case, name, slot))
@@ -97,7 +96,7 @@ def _wrong_slot(case: Case, name: str, slot: Slot) -> Iterator[Fault]:
         seen = f"the slot {name} is of the database {slot.database}, not of {database}"
         yield fail(seen, f"source.slot: a name that no other database's connector has (not {name})", How.FILE)
     elif slot.plugin != "pgoutput":
-        yield fail(f"the slot {name} has the plugin {slot.plugin}, not pgoutput", OVER, How.SHELL)
+        yield fail(f"the slot {name} has the plugin {slot.plugin}, not pgoutput", *start_over(case))
     elif not slot.active:
         yield fail(
             f"nobody reads from the slot {name}: nothing arrives, and the WAL grows",
@@ -108,6 +107,14 @@ def _wrong_slot(case: Case, name: str, slot: Slot) -> Iterator[Fault]:
 def made(case: Case, otherwise: str) -> tuple[str, How]:
     """What makes a part of the stream: our command, or whoever runs the connector."""
     return (APPLY, How.SHELL) if case.managed else (otherwise, How.SETTING)
+
+
+def start_over(case: Case) -> tuple[str, How]:
+    """What brings back a stream that has a gap: everything is read from the beginning."""
+    anew = "changeover run --anew"
+    if case.managed:
+        return f"changeover connector delete --topics\n{APPLY}\n{anew}", How.SHELL
+    return f"{anew} # once whoever runs the connector has made its slot, offsets and topics anew", How.SHELL
 
 
 def _retained(case: Case) -> Verdict:
@@ -198,9 +205,9 @@ def _identity(case: Case) -> Verdict:
     if identifier is None:
         return Skipped("the role may not read the server's identifier")
     if row.source_id != f"{identifier}/{case.source.side.server.database}":
-        return [fail("it is another database than the one this pipeline was started on", OVER, How.SHELL)]
+        return [fail("it is another database than the one this pipeline was started on", *start_over(case))]
     if row.stream_id not in ("", case.source.publication_id):
-        return [fail("the publication was made anew since this pipeline started: changes were lost", OVER, How.SHELL)]
+        return [fail("the publication was made anew since this pipeline started: changes were lost", *start_over(case))]
     return "it is the database that the pipeline was started on"
 
 

@@ -51,6 +51,8 @@ def _rights(case: Case) -> Verdict:
 
 
 def _control(case: Case) -> Verdict:
+    if CONTROL in case.errors:
+        return [fail(case.errors[CONTROL][0], "see the rights above", How.SETTING)]
     found = case.control.version
     if found is None:
         return f"there is no schema {DEFAULT_SCHEMA} yet: the first start makes it"
@@ -68,10 +70,10 @@ def _connections(case: Case) -> Verdict:
     if not state.superuser:
         side = case.target.side.server
         if state.database_limit >= 0:
-            mend = f'ALTER DATABASE "{side.database}" CONNECTION LIMIT {state.database_used + needed}'
+            mend = f'ALTER DATABASE "{side.database}" CONNECTION LIMIT {state.database_used + 2 * needed}'
             limits.append((state.database_limit - state.database_used, mend))
         if state.role_limit >= 0:
-            mend = f'ALTER ROLE "{side.user}" CONNECTION LIMIT {state.role_used + needed}'
+            mend = f'ALTER ROLE "{side.user}" CONNECTION LIMIT {state.role_used + 2 * needed}'
             limits.append((state.role_limit - state.role_used, mend))
     free, mend = min(limits)
     seen = f"{free} connections are free, about {needed} are needed"
@@ -136,7 +138,7 @@ CHECKS = (
     Check("clock", "its clock is this machine's", lambda case: clock(case.target.side), NEED),
     Check("connections", "enough connections are free", _connections, NEED),
     Check("rights", "temporary tables, and the control schema", _rights, NEED),
-    Check("control schema", "of this program's version, or to be made or upgraded", _control, (TARGET, CONTROL)),
+    Check("control schema", "of this program's version, or to be made or upgraded", _control, NEED),
     Check("grants", "the role may read and write every target table", _grants, NEED),
     Check("row security", "row level security keeps no rows from the role", _row_security, NEED),
     Check("unlogged", "no target table is unlogged", _unlogged, NEED),

@@ -29,15 +29,19 @@ def _indexes(case: Case, table: str) -> list[Index]:
 
 
 def _key_index(case: Case) -> Verdict:
-    """Rows are merged by ON CONFLICT over the key."""
-    faults = []
+    """Rows are merged by ON CONFLICT over the key, which takes every unique index over it, or fails on one."""
+    faults: list[Fault] = []
     for entry in case.mapping.entries:
         name = entry.target.full_name
-        if not any(set(index.columns) == set(entry.key) and index.arbiter for index in _indexes(case, name)):
-            table, columns = readable(entry.target.schema, entry.target.name), ", ".join(map(readable, entry.key))
-            seen = f"no unique index over ({columns}) that rows can be merged on: valid, whole and not deferrable"
-            mend = f"CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({columns})"
-            faults.append(fail(seen, mend, How.TARGET, name))
+        over = [index for index in _indexes(case, name) if set(index.columns) == set(entry.key) and not index.partial]
+        table, columns = readable(entry.target.schema, entry.target.name), ", ".join(map(readable, entry.key))
+        for index in (index for index in over if index.deferrable):
+            kind = "PRIMARY KEY" if index.is_primary else "UNIQUE"
+            seen = f"{index.name} is DEFERRABLE, and rows cannot be merged on it"
+            faults.append(fail(seen, f"{index.drop}, ADD {kind} ({columns})", How.TARGET, name))
+        if not any(index.arbiter or index.deferrable for index in over):
+            seen = f"no valid unique index over ({columns}) that rows can be merged on"
+            faults.append(fail(seen, f"CREATE UNIQUE INDEX CONCURRENTLY ON {table} ({columns})", How.TARGET, name))
     return faults or "every target key has its unique index"
 
 
