@@ -221,6 +221,7 @@ def target_state(
     side = _side(conn, where, wanted, WRITES, old_s)
     (rights,) = _rows(conn, "rights", {"control": control_schema})
     unread = {grant.table for grant in side.grants if grant.schema_usage or "SELECT" in grant.privileges}
+    unread |= {name for name, state in side.table_states.items() if state.row_security}
     readable = [table for table in side.tables.values() if table.full_name not in unread]
     return TargetState(
         side=side,

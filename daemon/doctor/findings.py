@@ -39,7 +39,10 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not as it should be. about: the table, topic or setting, where a check looks at several."""
+    """Something that is not as it should be, or (ok) something to say.
+
+    about: the table, topic or setting, where a check looks at several.
+    """
 
     level: Level
     seen: str
@@ -90,6 +93,11 @@ def fail(seen: str, mend: str, how: How, about: str = "") -> Fault:
 def warn(seen: str, mend: str, how: How, about: str = "") -> Fault:
     """A fault that is a risk, or makes it slow."""
     return Fault(Level.WARN, seen, mend, how, about)
+
+
+def note(seen: str, about: str) -> Fault:
+    """Nothing is wrong with it; it is said."""
+    return Fault(Level.OK, seen, "", How.NONE, about)
 
 
 def judged(area: str, checks: Iterable[Check], case: Case) -> Iterator[Finding]:

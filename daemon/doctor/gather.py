@@ -91,6 +91,8 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
         found_control = got(CONTROL, control)
         if found_target is None:
             missing[CONTROL] = missing[TARGET]
+        elif found_control and found_control.version is not None and not found_control.readable:
+            missing[CONTROL] = f"the control schema has version {found_control.version}"
         found_kafka, found_connect = got(KAFKA, kafka), got(CONNECT, connect)
         registry_said = got(REGISTRY, registry) or ""
     if config.connect is None:

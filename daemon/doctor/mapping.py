@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemon.doctor.case import MAPPING, SOURCE, TARGET, Case, MappingFault
-from daemon.doctor.findings import Check, Fault, How, Skipped, Verdict, fail
+from daemon.doctor.findings import Check, Fault, How, Skipped, Verdict, fail, note
 from daemon.doctor.words import counted, listed, size
 from daemon.source_checks import table_problems
 from daemon.stream_plan import keys_of
@@ -41,15 +41,16 @@ def _said(case: Case, fault: MappingFault) -> bool:
 
 def _entries(case: Case) -> Verdict:
     """What becomes of every table, in a line."""
-    return "; ".join(_entry(entry) for entry in case.mapping.entries) or "nothing, while it does not resolve"
+    notes = [note(_entry(entry), entry.name) for entry in case.mapping.entries]
+    return notes or Skipped("the mapping does not resolve")
 
 
 def _entry(entry: Entry) -> str:
     table = entry.source
-    some = "" if entry.where is None else ", some rows"
+    some = "all rows" if entry.where is None else "some rows"
     return (
-        f"{entry.name}: {counted(len(entry.columns), 'column')}, key {listed(entry.key)}{some}, "
-        f"about {table.rows_estimate:,} rows and {size(table.bytes_estimate)}"
+        f"{some}, {counted(len(entry.columns), 'column')}, key {listed(entry.key)}; "
+        f"about {table.rows_estimate:,} rows and {size(table.bytes_estimate)} at the source"
     )
 
 

@@ -7,6 +7,7 @@ from connectors.control.schema import DEFAULT_SCHEMA
 from daemon.doctor.case import CONTROL, MAPPING, Case
 from daemon.doctor.findings import Check, How, Skipped, Verdict, fail, warn
 from daemon.doctor.words import counted
+from daemon.status import phase_of
 
 AREA = "pipeline"
 NEED = (CONTROL,)
@@ -17,7 +18,7 @@ def _started(case: Case) -> Verdict:
     row = case.control.row
     if row is None:
         return NEW
-    return f"{row.phase}, " + ("sealed by its cutover" if row.sealed else "not sealed")
+    return f"{phase_of(case.control.chunks)}, " + ("sealed by its cutover" if row.sealed else "not sealed")
 
 
 def _fingerprints(case: Case) -> Verdict:

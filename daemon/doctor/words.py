@@ -18,11 +18,11 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds: 3 days, 5 h, 12 min or 7 s."""
+    """Seconds: 3 days, 5 h, 12 min, 7 s or 3 ms."""
     for limit, unit, name in ((2 * 86_400, 86_400, "days"), (2 * 3_600, 3_600, "h"), (120, 60, "min")):
         if seconds >= limit:
             return f"{seconds / unit:.0f} {name}"
-    return f"{seconds:.3g} s"
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def listed(names: Iterable[str]) -> str:

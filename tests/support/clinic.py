@@ -150,6 +150,10 @@ class Clinic:
             admin.execute(f"REVOKE SET ON PARAMETER session_replication_role FROM {self.target_role}".encode())
             admin.execute(f"DROP ROLE IF EXISTS {self.target_role}".encode())
 
+    def named(self, text: str) -> str:
+        """The text with the databases' name in place of @."""
+        return text.replace("@", self.databases.name)
+
     # -- what can be done --------------------------------------------------------------------------------------------
 
     def source(self, *statements: str) -> None:
