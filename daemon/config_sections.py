@@ -112,11 +112,15 @@ class KafkaSection(Section):
 
 
 class ConnectSection(Section):
-    """Kafka Connect with Debezium; left out where someone else runs the connector."""
+    """Kafka Connect with Debezium; left out where its REST interface cannot be reached from here."""
 
     url: HttpUrl = Field(repr=False, description="URL of Kafka Connect's REST interface")
     connector: Name = Field(
         default="", description="Name of the connector (default: changeover- and the pipeline's name)"
+    )
+    managed: bool = Field(
+        default=True,
+        description="false: somebody else runs the connector; it is never changed, its settings are checked",
     )
     schemas_enable: bool = Field(default=False, description="JSON events carry their schema: larger, and not needed")
     exactly_once: Literal["auto", "required", "off"] = Field(

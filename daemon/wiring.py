@@ -12,12 +12,15 @@ from pathlib import Path
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
+from connectors.kafka.cluster import Cluster
+from connectors.kafka.connect import Connect
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client, table_topics
 from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.session import translated
+from connectors.postgresql.doctor import READ_ONLY
+from connectors.postgresql.session import statement_limit, translated
 from connectors.postgresql.sides import Reader
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
@@ -27,6 +30,7 @@ from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
 from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.decoders import decoders, table_decoder
+from daemon.doctor.gather import Sides as DoctorSides
 from daemon.explain import Sides
 from daemon.extras import Extras
 from daemon.fences import Fences
@@ -52,6 +56,7 @@ GATE_LIMIT_S = 10.0
 """How long `plan --batch` waits until the source shows the transactions of the batch."""
 DELIVERY_LIMIT_S = 10.0
 """How long `explain` waits for the connector to deliver what the source had when it was read."""
+HARMLESS_S = 5
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -85,6 +90,18 @@ class Parts:
         """A new reader of the old database: each thread has its own."""
         section = self.config.source
         return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+
+    def harmless(self) -> DoctorSides:
+        """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
+        source, target, kafka = self.config.source, self.config.target, self.config.kafka
+        connect = self.config.connect
+        return DoctorSides(
+            PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
+            Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
+            self.control,
+        )
 
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""
@@ -128,12 +145,13 @@ class Parts:
     def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
         """Moves rows when somebody asks for them; on connections of its own."""
         http, limit_s = self.config.http, self.config.http.resync_timeout_s
+        limit = statement_limit(limit_s)
         to, at = self.config.target, self.config.source
 
         def source() -> PostgresSource:
-            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, limit_s=limit_s)
+            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, settings=limit)
 
-        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, limit_s=limit_s)
+        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, settings=limit)
         size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
         return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
 
