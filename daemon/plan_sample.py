@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.postgresql import sample
@@ -17,7 +18,7 @@ from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.transaction import TargetTransaction
 from connectors.seams import StagedText, TextRow
 from connectors.tables import MappedTable
-from mappers.errors import FatalError, FencedError, RecordError, TransientError
+from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 
 LOCK_TIMEOUT_S = 0.5
 """Below PostgreSQL's deadlock_timeout, so that of two that wait for each other it is the sample that gives way."""
@@ -83,7 +84,8 @@ def _take(
         tried = sample.rows(reading.connection, mapped, most) if measured is None else []
     failures: Sequence[Failure] = ()
     if measured is None:
-        failures = refused(tried, lambda some: _write(rehearsal, mapped, some, loaded), mapped.key_indices)
+        write = partial(_write, rehearsal, mapped, loaded)
+        failures = refused(tried, write, mapped.key_indices, conflicts=not loaded)
     made = [_shown(rehearsal, mapped, row) for row in shown]
     if measured is None:
         return Sample(len(tried), shown=made, failures=failures)
@@ -124,7 +126,7 @@ def _measure(
         return None
 
 
-def _write(rehearsal: Rehearsal, mapped: MappedTable, rows: Sequence[TextRow], loaded: bool) -> None:
+def _write(rehearsal: Rehearsal, mapped: MappedTable, loaded: bool, rows: Sequence[TextRow]) -> None:
     with rehearsal.begin() as transaction:
         _written(transaction, mapped, _staged(rows), loaded)
 
@@ -143,10 +145,13 @@ def refused(
     write: Callable[[Sequence[TextRow]], None],
     key: Sequence[int],
     most: int = FAILURES_MAX,
+    *,
+    conflicts: bool = True,
 ) -> list[Failure]:
     """Write the rows, in halves where they are refused, until the rows at fault are alone; at most `most` of them.
 
-    write: writes all or, raising RecordError or FatalError, none. key: where the source key is in a row.
+    write: writes all or, raising RecordError or FatalError, none. key: where the source key is in a row. conflicts:
+    whether a unique value that another row has counts; beside events that wait to be applied it is no fault.
     """
     if not rows or most <= 0:
         return []
@@ -155,13 +160,15 @@ def refused(
     except (RecordError, FatalError) as error:
         if isinstance(error, FencedError):
             raise
+        if len(rows) == 1 and isinstance(error, ConflictError) and not conflicts:
+            return []
         if len(rows) == 1:
             return [Failure(tuple(str(rows[0][index]) for index in key), error.what)]
     else:
         return []
     middle = len(rows) // 2
-    first = refused(rows[:middle], write, key, most)
-    return first + refused(rows[middle:], write, key, most - len(first))
+    first = refused(rows[:middle], write, key, most, conflicts=conflicts)
+    return first + refused(rows[middle:], write, key, most - len(first), conflicts=conflicts)
 
 
 def _staged(rows: Sequence[TextRow]) -> list[StagedText]:

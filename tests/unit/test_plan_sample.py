@@ -43,3 +43,5 @@ def test_of_two_rows_that_want_one_value_the_later_is_at_fault() -> None:
 
     rows: list[TextRow] = [("1", "a"), ("2", "b"), ("3", "c"), ("4", "a")]
     assert [failure.key for failure in refused(rows, write, [0])] == [("4",)]
+    held.clear()
+    assert refused(rows, write, [0], conflicts=False) == []
