@@ -17,6 +17,7 @@ from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.dead_letters import NewLetter
 from connectors.control.store import ControlStore
 from connectors.postgresql.chunk_copy import Pushdown, copy_text, load
+from connectors.postgresql.keys import within
 from connectors.postgresql.reading import Reading
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget, Session
@@ -33,6 +34,7 @@ from mappers.errors import ConflictError, FatalError, FencedError, RecordError, 
 
 log = logging.getLogger(__name__)
 MEND = "mend the value at the source, the mapping or the target's table, then start again; finished chunks are kept"
+LOOKS_PAUSED = 25
 
 
 class Worker:
@@ -70,9 +72,10 @@ class Worker:
             while not self._stopping():
                 chunk = self._claim(session)
                 if chunk is None:
-                    if not self._unfinished(session):
+                    left = self._unfinished(session)
+                    if not left:
                         break
-                    self._wait()
+                    self._look_again(session, left)
                     continue
                 loaded += self._load(session, chunk)
         return loaded
@@ -106,10 +109,23 @@ class Worker:
             self._control.chunks.move(transaction.control, chunk, state, attempt=mine.attempt, claim=True)
             return mine
 
-    def _unfinished(self, session: Session) -> bool:
+    def _unfinished(self, session: Session) -> set[str]:
+        """The tables that have chunks which are not done."""
         with session.begin() as transaction:
             chunks = self._control.chunks.all(transaction.control)
-        return any(chunk.state is not ChunkState.DONE for chunk in chunks if chunk.table in self._tables)
+        return {chunk.table for chunk in chunks if chunk.state is not ChunkState.DONE} & self._tables.keys()
+
+    def _look_again(self, session: Session, left: set[str]) -> None:
+        """Wait for other workers' chunks; longer where only paused tables are left, which somebody has to resume."""
+        with session.begin() as transaction:
+            paused = left <= self._control.tables.paused(transaction.control)
+        for _ in range(LOOKS_PAUSED if paused else 1):
+            if not self._stopping():
+                self._wait()
+
+    def _follow_pace(self, session: Session) -> None:
+        with session.begin() as transaction:
+            self._pace.follow(self._control.pipeline.pace(transaction.control))
 
     def _load(self, session: Session, chunk: ChunkRow) -> bool:
         """Read and write one chunk; False where it went to another worker, or has to be read again."""
@@ -124,7 +140,8 @@ class Worker:
         except RecordError as error:
             where = f"{error.where}, chunk {chunk.number} of {chunk.table}"
             raise RecordError(error.what, where=where, hint=error.hint or MEND) from error
-        self._pace.spend(rows)
+        self._follow_pace(session)
+        self._pace.spend(rows, lambda: self._follow_pace(session))
         return True
 
     def _copy_or_mend(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
@@ -193,7 +210,8 @@ class Worker:
         return len(letters)
 
     def _fenced(self, transaction: TargetTransaction, chunk: ChunkRow) -> list[tuple[str, ...]]:
-        return [tuple(json.loads(key)) for key in self._control.fences.keys(transaction.control, chunk.table)]
+        keys = [tuple(json.loads(key)) for key in self._control.fences.keys(transaction.control, chunk.table)]
+        return within(self._tables[chunk.table][0].form, chunk.lower, chunk.upper, keys)
 
     def _finish(
         self, transaction: TargetTransaction, chunk: ChunkRow, snapshot: Snapshot, rows: int, size_bytes: int

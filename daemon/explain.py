@@ -87,7 +87,7 @@ def _key(sides: Sides, mapped: MappedTable, given: Sequence[str]) -> tuple[str, 
         what = f"{len(given)} values for a key of {len(form.columns)}"
         raise FatalError(what, where=f"key of {mapped.name}", hint=f"give {kinds}")
     try:
-        return sides.source.canonical(mapped.table, form, given)
+        return sides.source.canonical(mapped.table, form, [given])[0]
     except RecordError as error:
         raise FatalError(error.what, where=f"key of {mapped.name}", hint=f"give {kinds}") from error
 

@@ -89,8 +89,8 @@ class Stream:
                 transaction.control, {(part.topic, part.partition): part.start for part in batch.slices}
             )
             waters = {where: position.high_water for where, position in stored.items()}
-            planned = self._plan(transaction, batch, waters, reference)
-            applied = Applied([], [_rest(p) for p in planned if p.plan.taken < len(p.part.changes)])
+            planned, paused = self._plan(transaction, batch, waters, reference)
+            applied = Applied([], paused + [_rest(p) for p in planned if p.plan.taken < len(p.part.changes)])
             filtered, refused = self._write(transaction, planned, applied, isolate=isolate)
             applied.advances = [_advance(p, filtered[i], refused[i]) for i, p in enumerate(planned)]
             self._control.positions.advance(transaction.control, [a for a in applied.advances if a.end > a.start])
@@ -114,18 +114,22 @@ class Stream:
         batch: Batch,
         waters: Mapping[tuple[str, int], tuple[int, int]],
         reference: int,
-    ) -> list[Planned]:
-        versions = self._control.tables.versions(transaction.control)
-        planned = []
+    ) -> tuple[list[Planned], list[Slice]]:
+        """What was decided about each slice, and the slices of paused tables, about which nothing is."""
+        states = self._control.tables.states(transaction.control)
+        planned, paused = [], []
         for part in batch.slices:
             water = waters[part.topic, part.partition]
             if part.table is None:
                 planned.append(Planned(part, _all_control(part, water)))
                 continue
-            mapped, version = self._tables[part.table], versions[part.table]
-            view = self._views.of(transaction.control, mapped, version, part.changes, reference)
+            mapped, state = self._tables[part.table], states[part.table]
+            if state.paused:
+                paused.append(part)
+                continue
+            view = self._views.of(transaction.control, mapped, state.version, part.changes, reference)
             planned.append(Planned(part, plan_slice(part.changes, view, water)))
-        return planned
+        return planned, paused
 
     def _write(
         self, transaction: TargetTransaction, planned: Sequence[Planned], applied: Applied, *, isolate: bool
@@ -166,8 +170,8 @@ class Stream:
                 where=kept[0],
                 hint="delete the pipeline's own rows by hand, and start it under another name",
             )
+        self._control.restart_table(transaction.control, mapped.name)  # first: a chunk just finished is emptied too
         transaction.truncate(mapped)
-        self._control.restart_table(transaction.control, mapped.name)
 
 
 class _Letters:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from connectors.change import Batch
 from connectors.chunks import ChunkRow, ChunkState, Ledger
@@ -72,6 +73,19 @@ class Watch:
             behind[self._topics.get(where, where[0])] += events + sizes.get(where, (0, 0))[0]
         for table, count in behind.items():
             self._metrics.backlog_events.labels(table).set(count)
+
+    def paused(self, tables: Collection[str], paused: Collection[str]) -> None:
+        """Which tables are paused."""
+        for table in tables:
+            self._metrics.paused.labels(table).set(table in paused)
+
+    def forget(self, tables: Collection[str]) -> None:
+        """These tables are not handled any more: what was last seen of them is not shown on."""
+        for table in tables:
+            for gauge in (self._metrics.backlog_events, self._metrics.paused, self._metrics.backfill_rows_expected):
+                with suppress(KeyError):
+                    gauge.remove(table)
+            self._metrics.set_chunks(table, {})
 
     def slot(self, slot: Slot | None) -> None:
         """How the source's slot is."""

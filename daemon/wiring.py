@@ -5,18 +5,23 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
+from connectors.kafka.cluster import Cluster
+from connectors.kafka.connect import Connect
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client, table_topics
+from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.session import translated
+from connectors.postgresql.doctor import READ_ONLY
+from connectors.postgresql.session import statement_limit, translated
+from connectors.postgresql.sides import Reader
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
@@ -25,7 +30,12 @@ from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
 from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.decoders import decoders, table_decoder
+from daemon.doctor.gather import Sides as DoctorSides
 from daemon.explain import Sides
+from daemon.extras import Extras
+from daemon.fences import Fences
+from daemon.metrics import Metrics
+from daemon.on_demand import OnDemand
 from daemon.planning import Bench
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
@@ -33,13 +43,20 @@ from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
+from daemon.table_resync import TableResync
+from daemon.verify.mask import Mask
+from daemon.verify.repair import Repairer
+from daemon.verify.sweep import Manner
+from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
+from mappers.functions import FunctionCatalog
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 GATE_LIMIT_S = 10.0
 """How long `plan --batch` waits until the source shows the transactions of the batch."""
 DELIVERY_LIMIT_S = 10.0
 """How long `explain` waits for the connector to deliver what the source had when it was read."""
+HARMLESS_S = 5
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -74,6 +91,18 @@ class Parts:
         section = self.config.source
         return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
 
+    def harmless(self) -> DoctorSides:
+        """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
+        source, target, kafka = self.config.source, self.config.target, self.config.kafka
+        connect = self.config.connect
+        return DoctorSides(
+            PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
+            Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
+            self.control,
+        )
+
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""
         self.stop.wait(LOOK_S)
@@ -106,6 +135,44 @@ class Parts:
         """Re-reads keys; with its own connection to the source."""
         return Resyncer(self.source(), self.target, self.control, self.wait_or_stop)
 
+    def table_resync(self, mapped: MappedTable, batch: int) -> TableResync:
+        """Resyncs many keys of one table."""
+        resyncer = self.resyncer()
+        return TableResync(
+            mapped, self.source(), self.target, self.control, resyncer, self.backoff, time.monotonic, batch
+        )
+
+    def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
+        """Moves rows when somebody asks for them; on connections of its own."""
+        http, limit_s = self.config.http, self.config.http.resync_timeout_s
+        limit = statement_limit(limit_s)
+        to, at = self.config.target, self.config.source
+
+        def source() -> PostgresSource:
+            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, settings=limit)
+
+        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, settings=limit)
+        size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
+        return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
+
+    def extras(self, batch: int) -> Extras:
+        """Removes target rows whose source row is gone."""
+        return Extras(self.source(), self.target, self.control, batch, self.stop.is_set)
+
+    def fences(self, limit_s: float) -> Fences:
+        """Drops key fences that a barrier has passed."""
+        ends, wait = self.broker.end_offsets, self.wait_or_stop
+        return Fences(self.source(), self.target, self.control, self.barrier(limit_s), ends, wait, time.monotonic)
+
+    def source_functions(self) -> FunctionCatalog:
+        """The functions that a predicate over the source may call."""
+        source = self.source()
+        try:
+            with translated("source", source.url):
+                return FunctionCatalog(load_functions(source.connection()))
+        finally:
+            source.close()
+
     def tables(self) -> dict[str, MappedTable]:
         """The mapping against both catalogues. Raises ConfigError with all problems."""
         source = self.source()
@@ -124,6 +191,38 @@ class Parts:
         barrier = self.barrier(limit_s)
         stream = StreamNames(self.config.source.slot, self.config.source.publication)
         return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, stream, chunk_rows)
+
+    def reader(self) -> Reader:
+        """Reads both sides for verification, with connections of its own."""
+        section = self.config.target
+        target = PostgresTarget(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+        return Reader(self.source(), target)
+
+    def verifier(
+        self,
+        tables: Mapping[str, MappedTable],
+        manner: Manner,
+        stopping: Callable[[], bool],
+        limit_s: float | None = None,
+        told: Callable[[str, int], None] = lambda table, rows: None,
+    ) -> Verifier:
+        """Compares both sides. limit_s: how long a barrier may take; the configuration's unless given."""
+        topics, messages = self.topics(tables)
+
+        def ends(wanted: Collection[str]) -> dict[tuple[str, int], int]:
+            return self.broker.end_offsets([messages.name, *(topics[name].name for name in wanted)])
+
+        around = Around(
+            target=self.target,
+            control=self.control,
+            make_reader=self.reader,
+            barrier=self.barrier(limit_s or self.config.verify.timeout_s),
+            ends=ends,
+            progress=self.progress,
+            repairer=lambda: Repairer(self.resyncer(), self.reader()),
+            mask=Mask(self.config.verify.mask),
+        )
+        return Verifier(self.pushdowns(tables), around, manner, stopping, told)
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
@@ -213,15 +312,24 @@ class Parts:
                 return [], []
             return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
+    def paused(self) -> frozenset[str]:
+        """The tables that are paused; none before the first start."""
+        with self.target.begin() as transaction:
+            exists = self.control.exists(transaction.control)
+            return self.control.tables.paused(transaction.control) if exists else frozenset()
+
     def facts(self) -> Facts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
         letters: dict[tuple[str, str], int] = {}
+        pace, paused = None, frozenset[str]()
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
                 letters = self.control.dead_letters.counts(transaction.control)
+                paused = self.control.tables.paused(transaction.control)
+                pace = self.control.pipeline.pace(transaction.control)
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -231,4 +339,6 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters)
+        mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
+        pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)

@@ -69,9 +69,16 @@ class Positions:
                 )
         return found
 
-    def lock_table(self, connection: Connection, table: str) -> None:
-        """Lock every position of the table, in order: no batch of it is in flight until the transaction ends."""
-        connection.execute(self._all.where(checkpoint.c.table_name == table).with_for_update()).all()
+    def lock_table(self, connection: Connection, table: str) -> list[Position]:
+        """Lock and read every position of the table, in order: no batch of it is in flight till the commit."""
+        rows = connection.execute(self._all.where(checkpoint.c.table_name == table).with_for_update())
+        return [_position(row) for row in rows]
+
+    def raise_water(self, connection: Connection, table: str, water: Sequence2) -> None:
+        """Raise the high water of the table's partitions to `water` where it is lower: what is below is an old copy."""
+        below = tuple_(checkpoint.c.commit_lsn, checkpoint.c.event_lsn) < tuple_(*water)
+        mine = (checkpoint.c.pipeline == self.name, checkpoint.c.table_name == table)
+        connection.execute(update(checkpoint).where(*mine, below).values(commit_lsn=water[0], event_lsn=water[1]))
 
     def advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
         """Move positions by compare-and-set, add to their ledgers, and write the journal: one statement a partition.

@@ -19,12 +19,18 @@ SAMPLE_ABOVE_ROWS = 3_000_000
 SAMPLE_PER_CHUNK = 60
 
 
-def bounds(connection: psycopg.Connection, table: Table, key: Sequence[str], chunk_rows: int) -> list[Bound]:
+def bounds(
+    connection: psycopg.Connection,
+    table: Table,
+    key: Sequence[str],
+    chunk_rows: int,
+    sample_above: int = SAMPLE_ABOVE_ROWS,
+) -> list[Bound]:
     """Where to cut the table's key space so that a chunk has about `chunk_rows` rows, ascending.
 
-    Exact for small tables (a walk over the key's index), from a sample of pages for large ones.
+    Exact for small tables (a walk over the key's index), from a sample of pages for those of more than `sample_above`.
     """
-    if table.rows_estimate > SAMPLE_ABOVE_ROWS:
+    if table.rows_estimate > sample_above:
         return _sampled_bounds(connection, table, key, chunk_rows)
     return _walked_bounds(connection, table, key, chunk_rows)
 
@@ -79,21 +85,6 @@ def locate(
         table=identifier(table),
     )
     return [row[0] for row in connection.execute(query, arrays(keys))]
-
-
-def canonical(connection: psycopg.Connection, table: Table, form: KeyForm, key: Sequence[str]) -> tuple[str, ...]:
-    """A key as the database itself writes it: 007 of an integer key is 7. Raises DataError for no such value."""
-    names = [sql.Identifier(name) for name in form.columns]
-    values = [
-        sql.SQL("{}::{} AS {}").format(sql.Literal(text), sql.SQL(kind), name)
-        for text, kind, name in zip(key, form.types, names, strict=True)
-    ]
-    query = sql.SQL("SELECT {texts} FROM (SELECT {values}) AS t").format(
-        texts=texts(table, form.columns), values=sql.SQL(", ").join(values)
-    )
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return tuple(row)
 
 
 def _literals(form: KeyForm, bound: Bound) -> sql.Composed:

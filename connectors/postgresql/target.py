@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -22,11 +22,15 @@ PLANNER = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET random_pag
 
 
 class PostgresTarget:
-    """Connections to the target. Thread-safe: every transaction takes its own connection from the pool."""
+    """Connections to the target. Thread-safe: every transaction takes its own connection from the pool.
 
-    def __init__(self, url: str, *, timeout_s: int = 10) -> None:
+    settings: of its sessions, besides the pinned ones.
+    """
+
+    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
+        self._settings = settings
         self.enforces_triggers = True
         self.engine: Engine = create_engine(
             "postgresql+psycopg://", creator=self._connect, pool_size=2, max_overflow=4, pool_reset_on_return="rollback"
@@ -114,7 +118,7 @@ class PostgresTarget:
             return [(column.name, row[0]) for column, row in zip(entry.columns, names, strict=True)]
 
     def _connect(self) -> psycopg.Connection:
-        connection = connect(self.url, "target", timeout_s=self._timeout_s)
+        connection = connect(self.url, "target", timeout_s=self._timeout_s, settings=self._settings)
         connection.execute(PLANNER.encode())
         try:
             connection.execute("SET session_replication_role = replica")

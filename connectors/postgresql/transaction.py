@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import psycopg
 from sqlalchemy import Connection
 
-from connectors.postgresql import merge
+from connectors.postgresql import compare, merge
 from connectors.postgresql.session import target_errors
 from connectors.postgresql.stage import NUMBER, Stage
-from connectors.seams import Staged, StagedText, TextRow
+from connectors.seams import Merged, Staged, StagedText, TextRow
 from connectors.tables import MappedTable
 from mappers.errors import FatalError, RecordError
 from mappers.mapping import Entry, Table, UniqueConstraint
@@ -87,6 +87,28 @@ class TargetTransaction:
         relation = self.stage_text(mapped, rows)
         return self._merge(mapped, relation, (), deletes=True, everything=replace)
 
+    def mend_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> Merged:
+        """As `merge_text`, without touching rows that are as they should be; counts what it changed."""
+        relation = self.stage_text(mapped, rows)
+        query = merge.filtered(mapped.entries, relation)
+        filtered = self._ordinals(query) if query else []
+        written = removed = 0
+        for entry in mapped.entries:
+            removed += self.raw.execute(merge.delete(entry, relation, everything=replace).encode()).rowcount
+            written += self.raw.execute(merge.upsert(entry, relation, sparing=True).encode()).rowcount
+        return Merged(filtered, written, removed)
+
+    def add_keys(self, mapped: MappedTable, keys: Sequence[Sequence[str]]) -> int:
+        """Load source keys into the text table, beside those that are there. Returns how many."""
+        with self.raw.cursor() as cursor:
+            self._prepared(mapped).load_text(cursor, (mapped.gone(0, key) for key in keys))
+        return len(keys)
+
+    def text_relation(self, mapped: MappedTable) -> str:
+        """The relation to select from what stands in the text table."""
+        stage = self._prepared(mapped)
+        return stage.typed(stage.text_name)
+
     def stage_text(self, mapped: MappedTable, rows: Sequence[StagedText]) -> str:
         """Load rows in the source's text form; what was staged so before is replaced. Returns the relation."""
         stage = self._prepared(mapped)
@@ -141,6 +163,12 @@ class TargetTransaction:
         for entry in mapped.entries:
             self.raw.execute(merge.delete(entry, mine, everything=True).encode())
         self.raw.execute(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}".encode())
+
+    def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:
+        """Remove the rows of one target table with these target keys, in text form."""
+        if keys:
+            mine = compare.target_among(entry, keys)
+            self.raw.execute(f"DELETE FROM {qualified(entry.target)} AS t WHERE {mine}".encode())
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""
