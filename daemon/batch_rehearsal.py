@@ -145,16 +145,23 @@ def _decisions(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> list[To
     with rehearsal.begin() as transaction:
         expected = {(part.topic, part.partition): part.start for part in batch.slices}
         stored = bench.control.positions.lock(transaction.control, expected)
-        versions = bench.control.tables.versions(transaction.control)
+        states = bench.control.tables.states(transaction.control)
         reference = bench.source.snapshot().xmax
         for part in batch.slices:
             if part.table is None:
-                told += [Told(Seen(part.topic, part.partition, change), Outcome.CONTROL) for change in part.changes]
+                told += [Told(_seen(part, change), Outcome.CONTROL) for change in part.changes]
                 continue
-            mapped = bench.tables[part.table]
-            view = views.of(transaction.control, mapped, versions[part.table], part.changes, reference)
+            mapped, state = bench.tables[part.table], states[part.table]
+            if state.paused:
+                told += [Told(_seen(part, change), Outcome.HELD, "the table is paused") for change in part.changes]
+                continue
+            view = views.of(transaction.control, mapped, state.version, part.changes, reference)
             told += decided(part, view, stored[part.topic, part.partition].high_water)
     return told
+
+
+def _seen(part: Slice, change: Change) -> Seen:
+    return Seen(part.topic, part.partition, change)
 
 
 def decided(part: Slice, view: View, high_water: tuple[int, int]) -> list[Told]:

@@ -157,7 +157,7 @@ def _record(sides: Sides, transaction: TargetTransaction, mapped: MappedTable, k
         control.fences.get(connection, mapped.name, [name]).get(name),
         control.dead_letters.list(connection, table=mapped.name, key=name, everything=True),
         control.keys.findings(connection, mapped.name, name),
-        control.keys.paused(connection, mapped.name),
+        mapped.name in control.tables.paused(connection),
     )
 
 

@@ -67,7 +67,7 @@ def _record(sides: Sides, table: str, key: tuple[str, ...]) -> tuple[Record, int
             control.fences.get(connection, table, [name]).get(name),
             control.dead_letters.list(connection, table=table, key=name, everything=True),
             control.keys.findings(connection, table, name),
-            control.keys.paused(connection, table),
+            table in control.tables.paused(connection),
         )
     return record, max((chunk.snapshot.xmax for chunk in chunks if chunk.snapshot), default=0)
 

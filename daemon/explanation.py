@@ -11,6 +11,7 @@ from typing import Any
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.dead_letters import Letter
 from connectors.control.key_record import FindingFact
+from connectors.postgresql.keys import name_of
 from connectors.postgresql.preview import Compared
 from daemon.key_history import TO_COME, Outcome, Told
 from daemon.key_log import Range
@@ -135,9 +136,14 @@ def _unexplained(it: Explanation, differ: str, mask: Mask) -> tuple[int, str]:
     if held is not None:
         mend = f"`changeover dlq retry {held.id}` once its cause is mended"
         return DIFFER, f"{differ}: dead letter {held.id} holds the row back ({held.error}); {mend}."
-    key = " ".join(map(quote, mask.key(it.key_columns, it.key)))
-    command = f"changeover resync {it.table} {key}"
+    command = f"changeover resync --table {it.table} --key {_option(mask.key(it.key_columns, it.key))}"
     return DIFFER, f"{differ}, and no event that is to come explains it: `{command}` makes the target right."
+
+
+def _option(key: Sequence[str]) -> str:
+    """A key as the option --key takes it: one value as it is, several as a JSON list."""
+    plain = len(key) == 1 and not key[0].lstrip().startswith("[")
+    return quote(key[0] if plain else name_of(key))
 
 
 def _agreement(it: Explanation) -> str:

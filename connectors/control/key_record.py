@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from connectors.control.schema import chunk, finding, table_state
+from connectors.control.schema import chunk, finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,6 @@ class KeyRecord:
         query = select(f.id, f.entry, f.kind, f.columns, f.found_at).order_by(f.id)
         mine = (f.pipeline == self.name, f.table_name == table, f.source_key == key, f.state == "open")
         return [FindingFact(*tuple(row)) for row in connection.execute(query.where(*mine))]
-
-    def paused(self, connection: Connection, table: str) -> bool:
-        """Whether the table is paused."""
-        mine = (table_state.c.pipeline == self.name, table_state.c.table_name == table)
-        return bool(connection.scalar(select(table_state.c.paused).where(*mine)))
 
     def chunk_times(self, connection: Connection, table: str, number: int) -> Sequence[datetime | None]:
         """When the chunk was claimed last, and when it was done."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from connectors.postgresql.forms import equal, readable
 from connectors.postgresql.merge import cast, passes
 from connectors.postgresql.stage import GONE, NUMBER
 from connectors.postgresql.transaction import TargetTransaction
@@ -15,9 +16,7 @@ from mappers.mapping import Entry
 from mappers.projection import qualified, quote
 
 TextValues = Mapping[str, str | None]
-"""Target column -> its value in the target's text form."""
-_BY_VALUE = frozenset(("numeric", "jsonb"))
-"""Types of which one value has several texts. All others are equal where their texts are."""
+"""Target column -> its value, in a text that differs where the value does (`forms`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,12 @@ class Compared:
 
 def compare(transaction: TargetTransaction, entry: Entry, relation: str) -> list[Compared]:
     """Every staged row beside its target row; several where several target rows carry its source key."""
-    names = [column.name for column in entry.columns]
     rows = transaction.raw.execute(comparison(entry, relation).encode()).fetchall()
-    return [_compared(names, row) for row in rows]
+    return [_compared(entry, row) for row in rows]
 
 
 def comparison(entry: Entry, relation: str) -> str:
-    """The query of `compare`: ordinal, whether the row passes, whether a target row is there, then by column."""
+    """The query of `compare`: ordinal, whether the row passes, whether a target row is there, then both, by column."""
     taken, match = passes(entry), _match(entry)
     values = ", ".join(_column(entry, column.name) for column in entry.columns)
     return (
@@ -56,15 +54,9 @@ def comparison(entry: Entry, relation: str) -> str:
 
 
 def _column(entry: Entry, name: str) -> str:
-    made, held, taken = cast(entry, name), f"t.{quote(name)}", passes(entry)
-    kind = entry.target.column(name).type.partition("(")[0]
-    if kind in _BY_VALUE:
-        same = f"{made} IS NOT DISTINCT FROM {held}"
-    elif kind == "json":
-        same = f"({made})::jsonb IS NOT DISTINCT FROM {held}::jsonb"
-    else:
-        same = f"({made})::text IS NOT DISTINCT FROM {held}::text"
-    return f"CASE WHEN {taken} THEN ({made})::text END, {held}::text, CASE WHEN {taken} THEN {same} END"
+    kind = entry.target.column(name).type
+    made, held = readable(cast(entry, name), kind), readable(f"t.{quote(name)}", kind)
+    return f"CASE WHEN {passes(entry)} THEN {made} END, {held}"
 
 
 def _match(entry: Entry) -> str:
@@ -75,19 +67,20 @@ def _match(entry: Entry) -> str:
     return " AND ".join(f"t.{quote(column)} = {value}" for column, value in pairs)
 
 
-def _compared(names: list[str], row: tuple[object, ...]) -> Compared:
+def _compared(entry: Entry, row: tuple[object, ...]) -> Compared:
     number, taken, there, *values = row
-    made, held, same = values[0::3], values[1::3], values[2::3]
-    both = bool(taken) and bool(there)
+    made, held = _texts(entry, values[0::2]), _texts(entry, values[1::2])
+    differing = [name for name in made if not equal(entry.target.column(name).type, made[name], held[name])]
     return Compared(
         int(str(number)),
-        _texts(names, made) if taken else None,
-        _texts(names, held) if there else None,
-        tuple(name for name, equal in zip(names, same, strict=True) if both and not equal),
+        made if taken else None,
+        held if there else None,
+        tuple(differing) if taken and there else (),
     )
 
 
-def _texts(names: list[str], values: list[object]) -> TextValues:
+def _texts(entry: Entry, values: list[object]) -> TextValues:
+    names = (column.name for column in entry.columns)
     return {name: None if value is None else str(value) for name, value in zip(names, values, strict=True)}
 
 

@@ -72,6 +72,8 @@ def told(outcome: Outcome, op: str = "u") -> Told:
             "was deleted (offset 9)",
         ),
         (explanation(OTHER), 4, "differs in mail, and no event that is to come explains it"),
+        (explanation(OTHER), 4, "`changeover resync --table public.users --key 1` makes"),
+        (explanation(OTHER, key_columns=("a", "b"), key=("eu", "7")), 4, """--key '["eu","7"]'` makes"""),
         (explanation(Compared(0, ROW, None, ())), 4, "lacks the row"),
         (explanation(Compared(0, None, ROW, ())), 4, "should not have"),
         (explanation(OTHER, chunk=None), 0, "has not started"),
@@ -102,7 +104,7 @@ def test_what_is_masked_is_nowhere() -> None:
     assert made["source"]["row"] == {"id": "1", "email": "***"}
     hidden = document(explanation(OTHER), Mask(["id"]), 10)
     assert hidden["key"] == ["***"]
-    assert "resync public.users '***'" in hidden["verdict"]
+    assert "--key '***'" in hidden["verdict"]
 
 
 def test_a_masked_column_that_no_table_has_is_refused() -> None:
