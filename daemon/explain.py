@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from connectors.chunks import ChunkRow
+from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.dead_letters import Letter
 from connectors.control.journal import Applied
 from connectors.control.key_record import FindingFact
@@ -68,7 +68,7 @@ def explain(sides: Sides, mapped: MappedTable, given: Sequence[str], back: int) 
     read = _source(sides, mapped, key)
     it = _look(sides, mapped, key, read, back)
     for _ in range(ROUNDS):
-        if it.agrees or it.chunk is None or it.events.to_come or it.events.error:
+        if it.agrees or _explained(it):
             return it
         delivered = _delivered(sides)
         it = replace(_look(sides, mapped, key, read, back), delivered=delivered)
@@ -77,7 +77,13 @@ def explain(sides: Sides, mapped: MappedTable, given: Sequence[str], back: int) 
             return it
         read = again
         it = _look(sides, mapped, key, read, back)
-    return it
+    return it if it.agrees else replace(it, delivered=False)
+
+
+def _explained(it: Explanation) -> bool:
+    """Whether it is known why the sides differ, or cannot be found out by looking again."""
+    unloaded = it.chunk is None or it.chunk.row.state is not ChunkState.DONE
+    return unloaded or bool(it.events.to_come) or bool(it.events.error)
 
 
 def _key(sides: Sides, mapped: MappedTable, given: Sequence[str]) -> tuple[str, ...]:
