@@ -101,13 +101,16 @@ class Daemon:
         self._health.beat()
         tables = self._parts.tables()
         topics, messages = self._parts.topics(tables)
+        start = self._parts.start()
         try:
-            self._parts.start().run(tables, topics, messages, **decided)
+            start.run(tables, topics, messages, **decided)
         except ConfigError as error:
             raise self._parts.config.locate(error) from None
         except NotReadyError as error:
             hint = "see `changeover connector status`"
             raise TransientError(error.what, where=error.where, hint=hint) from error
+        finally:
+            start.close()
         return Running(self._parts, tables, topics, messages, self._digest)
 
     def _run(self, running: Running) -> Running | None:

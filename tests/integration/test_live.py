@@ -200,7 +200,7 @@ def test_resync_races_with_updates_of_the_same_rows(databases: Databases, pipeli
     counters(databases, 40)
     port = free_port()
     sections = {"http": {"port": port, "token": TOKEN, "resyncs_per_second": 1000}}
-    moved = pipeline(Settings(tables=[COUNTERS_ENTRY], sections=sections))
+    moved = pipeline(Settings(tables=[COUNTERS_ENTRY], chunk_rows=15, sections=sections))
     moved.command("connector", "apply")
     keys = [[str(key)] for key in range(1, 21)]
     seen: dict[int, int] = {}
