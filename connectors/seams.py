@@ -14,7 +14,7 @@ from connectors.chunks import Bound
 from connectors.postgresql.keys import KeyForm
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
-from mappers.mapping import Table
+from mappers.mapping import Entry, Table
 
 TextRow = tuple[str | None, ...]
 """A row whose values are the source's own text."""
@@ -95,6 +95,9 @@ class TargetTransaction(Protocol):
 
     def evict(self, mapped: MappedTable, holders: Sequence[StagedText], span: tuple[int, int] | None = None) -> None:
         """Remove the target rows of these source rows, which hold unique values that staged rows need."""
+
+    def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:
+        """Remove the rows of one target table with these target keys, in text form."""
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""

@@ -26,6 +26,7 @@ from daemon.config_sections import (
     SourceSection,
     StreamSection,
     TargetSection,
+    VerifySection,
 )
 from daemon.logs import redacted
 from daemon.references import References, protect, restore
@@ -48,6 +49,7 @@ class Config(Section):
     backfill: BackfillSection = Field(default_factory=BackfillSection)
     stream: StreamSection = Field(default_factory=StreamSection)
     dead_letters: DeadLetterSection = Field(default_factory=DeadLetterSection)
+    verify: VerifySection = Field(default_factory=VerifySection)
     heartbeat: HeartbeatSection = Field(default_factory=HeartbeatSection)
     http: HttpSection = Field(default_factory=HttpSection)
     log: LogSection = Field(default_factory=LogSection)

@@ -112,11 +112,15 @@ class KafkaSection(Section):
 
 
 class ConnectSection(Section):
-    """Kafka Connect with Debezium; left out where someone else runs the connector."""
+    """Kafka Connect with Debezium; left out where its REST interface cannot be reached from here."""
 
     url: HttpUrl = Field(repr=False, description="URL of Kafka Connect's REST interface")
     connector: Name = Field(
         default="", description="Name of the connector (default: changeover- and the pipeline's name)"
+    )
+    managed: bool = Field(
+        default=True,
+        description="false: somebody else runs the connector; it is never changed, its settings are checked",
     )
     schemas_enable: bool = Field(default=False, description="JSON events carry their schema: larger, and not needed")
     exactly_once: Literal["auto", "required", "off"] = Field(
@@ -158,6 +162,12 @@ class StreamSection(Section):
     buffer_bytes_max: int = Field(
         default=48 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
     )
+    journal_h: float = Field(
+        default=168, gt=0, le=87600, description="Hours that `explain` can tell which events were applied together"
+    )
+    journal_rows_max: int = Field(
+        default=200_000, ge=1, le=100_000_000, description="Most transactions of a partition that it can tell this of"
+    )
     shutdown_deadline_s: float = Field(
         default=20, gt=0, le=600, description="Seconds to finish the batch in hand on SIGTERM"
     )
@@ -190,6 +200,39 @@ class DeadLetterSection(Section):
         default_factory=list, description="Source columns whose values are not kept in a letter; `all` for every one"
     )
     retention_h: float = Field(default=720, gt=0, le=87600, description="Hours for which settled letters are kept")
+
+
+class ContinuousSection(Section):
+    """Sweeps over all tables, one after another, so that the verification always has an age."""
+
+    enabled: bool = Field(default=True, description="Whether `run` verifies while it streams")
+    rows_per_second: int = Field(default=20_000, ge=1, description="How many rows a second are compared")
+    interval_s: float = Field(
+        default=60, ge=0, le=86_400 * 30, description="Least seconds from the start of a sweep to that of the next"
+    )
+
+
+class VerifySection(Section):
+    """Comparing both sides."""
+
+    workers: int = Field(default=2, ge=1, le=32, description="Slices compared at the same time")
+    slice_rows: int = Field(default=20_000, ge=100, le=10_000_000, description="Rows a slice is planned to have")
+    timeout_s: float = Field(
+        default=60, gt=0, le=86_400, description="Seconds to wait until what was committed before is applied"
+    )
+    findings_max: int = Field(
+        default=100, ge=0, le=100_000, description="Differences of a table that are reported with their values"
+    )
+    mask: Literal["all"] | list[str] = Field(
+        default_factory=list,
+        description="Target columns whose values are not shown: column, or schema.table.column; all for every column",
+    )
+    repair_after_restart: bool = Field(
+        default=True, description="Differences that are found after a restart of the connector are repaired unasked"
+    )
+    continuous: ContinuousSection = Field(
+        default_factory=ContinuousSection, description="Verification that sweeps for ever while the stream runs"
+    )
 
 
 class HeartbeatSection(Section):

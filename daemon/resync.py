@@ -17,6 +17,7 @@ from connectors.tables import MappedTable
 from daemon.claims import release_abandoned
 from daemon.handover import Chunk, may_resync
 from mappers.errors import ConflictError, RecordError
+from mappers.mapping import Entry
 
 Texts = Sequence[str]
 Keys = Sequence[tuple[str, ...]]
@@ -137,6 +138,25 @@ class Resyncer:
                         return result
             with self._target.begin() as transaction:
                 release_abandoned(self._control, transaction.control)
+            self._wait()
+
+    def remove(
+        self, mapped: MappedTable, entry: Entry, keys: Sequence[TextRow], made: Callable[[], Collection[TextRow]]
+    ) -> None:
+        """Delete target rows, by target key, that no source row makes and that do not say which one they were of.
+
+        made: those of the keys that a source row makes, by a snapshot taken when it is called. That is while nothing of
+        the table is in flight: an event that the target has not yet had writes its row again.
+        """
+        while True:
+            with self._target.begin() as transaction:
+                self._control.positions.lock_table(transaction.control, mapped.name)
+                self._control.tables.versions(transaction.control)
+                chunks = self._control.chunks.share(transaction.control, mapped.name)
+                if all(may_resync(Chunk(row.state, row.snapshot)) for row in chunks):
+                    there = made()
+                    transaction.delete(entry, [key for key in keys if key not in there])
+                    return
             self._wait()
 
     def _may_write(self, transaction: TargetTransaction, mapped: MappedTable, keys: Keys, *, every: bool) -> bool:

@@ -16,10 +16,12 @@ from connectors.postgresql.session import server_of
 from daemon.bucket import TokenBucket
 from daemon.buffer import Buffer
 from daemon.exchange import Exchanger
+from daemon.foreign import check_foreign
 from daemon.health import Health
 from daemon.heartbeat import Heartbeat
 from daemon.http import Answer, Post, Server, serve
 from daemon.http_resync import endpoint
+from daemon.journal_trim import JournalTrim
 from daemon.logs import configure
 from daemon.metrics import Metrics
 from daemon.on_demand import OnDemand
@@ -63,6 +65,10 @@ class Daemon:
         self._config: ConfigWatch | None = None
         self._on_demand: OnDemand | None = None
         self._resync: Post = self._endpoint()
+        stream = parts.config.stream
+        self._journal = JournalTrim(
+            parts.control, parts.target, time.monotonic, hours=stream.journal_h, rows=stream.journal_rows_max
+        )
 
     def run(self, *, rebackfill: Sequence[str] = (), accept: Sequence[str] = (), anew: bool = False) -> None:
         """Start, stream, stop. rebackfill, accept, anew: what the user decided about rows that are there already."""
@@ -100,6 +106,7 @@ class Daemon:
     def _start(self, decided: Mapping[str, Any]) -> Running:
         self._health.beat()
         tables = self._parts.tables()
+        check_foreign(self._parts.config, tables)
         topics, messages = self._parts.topics(tables)
         start = self._parts.start()
         try:
@@ -220,6 +227,7 @@ class Daemon:
         try:
             _, chunks = self._parts.progress()
             paused = self._parts.paused() & self._tables.keys()
+            self._journal.tend(reader.partitions)
         except TransientError as error:
             self._failed(error)
             return

@@ -5,29 +5,38 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
+from connectors.kafka.cluster import Cluster
+from connectors.kafka.connect import Connect
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
-from connectors.kafka.topics import Topics, admin_client
+from connectors.kafka.log import LogReader
+from connectors.kafka.topics import Topics, admin_client, table_topics
 from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.session import translated
+from connectors.postgresql.doctor import READ_ONLY
+from connectors.postgresql.session import statement_limit, translated
+from connectors.postgresql.sides import Reader
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
+from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
 from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
-from daemon.decoders import decoders
+from daemon.decoders import decoders, table_decoder
+from daemon.doctor.gather import Sides as DoctorSides
+from daemon.explain import Sides
 from daemon.extras import Extras
 from daemon.fences import Fences
 from daemon.metrics import Metrics
 from daemon.on_demand import OnDemand
+from daemon.planning import Bench
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
@@ -35,10 +44,19 @@ from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from daemon.table_resync import TableResync
+from daemon.verify.mask import Mask
+from daemon.verify.repair import Repairer
+from daemon.verify.sweep import Manner
+from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
 from mappers.functions import FunctionCatalog
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
+GATE_LIMIT_S = 10.0
+"""How long `plan --batch` waits until the source shows the transactions of the batch."""
+DELIVERY_LIMIT_S = 10.0
+"""How long `explain` waits for the connector to deliver what the source had when it was read."""
+HARMLESS_S = 5
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -72,6 +90,18 @@ class Parts:
         """A new reader of the old database: each thread has its own."""
         section = self.config.source
         return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+
+    def harmless(self) -> DoctorSides:
+        """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
+        source, target, kafka = self.config.source, self.config.target, self.config.kafka
+        connect = self.config.connect
+        return DoctorSides(
+            PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
+            Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
+            self.control,
+        )
 
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""
@@ -115,12 +145,13 @@ class Parts:
     def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
         """Moves rows when somebody asks for them; on connections of its own."""
         http, limit_s = self.config.http, self.config.http.resync_timeout_s
+        limit = statement_limit(limit_s)
         to, at = self.config.target, self.config.source
 
         def source() -> PostgresSource:
-            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, limit_s=limit_s)
+            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, settings=limit)
 
-        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, limit_s=limit_s)
+        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, settings=limit)
         size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
         return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
 
@@ -161,6 +192,38 @@ class Parts:
         stream = StreamNames(self.config.source.slot, self.config.source.publication)
         return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, stream, chunk_rows)
 
+    def reader(self) -> Reader:
+        """Reads both sides for verification, with connections of its own."""
+        section = self.config.target
+        target = PostgresTarget(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+        return Reader(self.source(), target)
+
+    def verifier(
+        self,
+        tables: Mapping[str, MappedTable],
+        manner: Manner,
+        stopping: Callable[[], bool],
+        limit_s: float | None = None,
+        told: Callable[[str, int], None] = lambda table, rows: None,
+    ) -> Verifier:
+        """Compares both sides. limit_s: how long a barrier may take; the configuration's unless given."""
+        topics, messages = self.topics(tables)
+
+        def ends(wanted: Collection[str]) -> dict[tuple[str, int], int]:
+            return self.broker.end_offsets([messages.name, *(topics[name].name for name in wanted)])
+
+        around = Around(
+            target=self.target,
+            control=self.control,
+            make_reader=self.reader,
+            barrier=self.barrier(limit_s or self.config.verify.timeout_s),
+            ends=ends,
+            progress=self.progress,
+            repairer=lambda: Repairer(self.resyncer(), self.reader()),
+            mask=Mask(self.config.verify.mask),
+        )
+        return Verifier(self.pushdowns(tables), around, manner, stopping, told)
+
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
         source = self.source()
@@ -184,6 +247,53 @@ class Parts:
             )
 
         return make
+
+    def log_reader(self) -> LogReader:
+        """Reads the log without any effect on the consumer group."""
+        kafka = self.config.kafka
+        return LogReader(settings(kafka.bootstrap_servers, kafka.group, kafka.settings, client_id="changeover-look"))
+
+    def sides(self) -> Sides:
+        """Where `explain` looks."""
+        return Sides(
+            self.config.pipeline,
+            self.source(),
+            self.target,
+            self.control,
+            self.log_reader,
+            table_decoder,
+            lambda: self.barrier(DELIVERY_LIMIT_S),
+        )
+
+    def plan_bench(self, tables: Mapping[str, MappedTable]) -> Bench:
+        """Where `plan` tries its samples. Where the broker does not tell, topics count as they will be made."""
+        topics = table_topics(
+            self.config.source.topic_prefix, {(m.table.schema, m.table.name) for m in tables.values()}
+        )
+        try:
+            counts = self.broker.partition_counts(topics.values())
+        except ChangeoverError:
+            counts = {}
+        named = {name: topics[mapped.table.schema, mapped.table.name] for name, mapped in tables.items()}
+        partitions = {name: counts.get(topic, self.config.kafka.partitions) for name, topic in named.items()}
+        return Bench(self.source(), self.target, self.control, partitions)
+
+    def batch_bench(self, tables: Mapping[str, MappedTable]) -> BatchBench:
+        """What `plan --batch` tries a batch with."""
+        made = decoders(tables, *self.topics(tables))
+        wait = self.limited_wait(GATE_LIMIT_S)
+        return BatchBench(tables, self.source(), self.target, self.control, self.desk, self.log_reader, made, wait)
+
+    def limited_wait(self, limit_s: float) -> Callable[[], None]:
+        """Between looks, for so long in all; then a TransientError."""
+        deadline = time.monotonic() + limit_s
+
+        def wait() -> None:
+            if time.monotonic() > deadline:
+                raise TransientError("a transaction of the batch is not visible at the source yet", hint="try again")
+            self.wait_or_stop()
+
+        return wait
 
     def positions(self) -> list[Position]:
         """Where the target stands."""

@@ -137,9 +137,15 @@ class DeadLetters:
         connection.execute(update(dead_letter).where(self._mine(), dead_letter.c.id == letter).values(error=error))
 
     def list(
-        self, connection: Connection, *, ids: Iterable[int] = (), table: str = "", everything: bool = False
+        self,
+        connection: Connection,
+        *,
+        ids: Iterable[int] = (),
+        table: str = "",
+        key: str = "",
+        everything: bool = False,
     ) -> list[Letter]:
-        """Letters, oldest first: the open ones, or all; of one table; or just these."""
+        """Letters, oldest first: the open ones, or all; of one table, of one key; or just these."""
         query = select(dead_letter).where(self._mine()).order_by(dead_letter.c.id)
         if wanted := list(ids):
             query = query.where(dead_letter.c.id.in_(wanted))
@@ -147,6 +153,8 @@ class DeadLetters:
             query = query.where(dead_letter.c.state == OPEN)
         if table:
             query = query.where(dead_letter.c.table_name == table)
+        if key:
+            query = query.where(dead_letter.c.key == key)
         return [
             Letter(**{name: value for name, value in row._mapping.items() if name != "pipeline"})
             for row in connection.execute(query)

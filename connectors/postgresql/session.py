@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
@@ -50,16 +50,19 @@ _QUOTED = re.compile(r'".*"', re.DOTALL)
 """What a message about bad data quotes is the data."""
 
 
-def connect(
-    url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True, limit_s: float = 0
-) -> psycopg.Connection:
-    """Open a connection with the pinned settings. Raises TransientError while the server cannot be reached, and
-    FatalError for wrong credentials or an unknown database, both naming the side and the server, never the password.
+def statement_limit(limit_s: float) -> dict[str, str]:
+    """The setting that lets a statement, or its wait for a lock, take only so many seconds."""
+    return {"statement_timeout": str(math.ceil(limit_s * 1000))}
 
-    limit_s: how long a statement, or its wait for a lock, may take; 0 for no limit.
+
+def connect(
+    url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True, settings: Mapping[str, str] | None = None
+) -> psycopg.Connection:
+    """Open a connection with the pinned settings, and these besides. Raises TransientError while the server cannot be
+    reached, and FatalError for wrong credentials or an unknown database, both naming side and server, no password.
     """
-    pinned = PINNED | {"statement_timeout": str(math.ceil(limit_s * 1000))}
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in pinned.items())
+    wanted = {**PINNED, **(settings or {})}
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in wanted.items())
     with translated(side, url):
         return psycopg.connect(
             url,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -34,13 +34,13 @@ def locale_of(connection: psycopg.Connection) -> str:
 class PostgresSource:
     """One connection for questions that are asked once a batch; readers of chunks and rows open their own.
 
-    Not for several threads at once: each thread makes its own. limit_s: how long a statement may take; 0 for no limit.
+    Not for several threads at once: each thread makes its own. settings: of its sessions, besides the pinned ones.
     """
 
-    def __init__(self, url: str, *, timeout_s: int = 10, limit_s: float = 0) -> None:
+    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
-        self._limit_s = limit_s
+        self._settings = settings
         self._connection: psycopg.Connection | None = None
         self._reader: psycopg.Connection | None = None
 
@@ -58,7 +58,7 @@ class PostgresSource:
         return self._connection
 
     def _connect(self) -> psycopg.Connection:
-        return connect(self.url, "source", timeout_s=self._timeout_s, limit_s=self._limit_s)
+        return connect(self.url, "source", timeout_s=self._timeout_s, settings=self._settings)
 
     def snapshot(self) -> Snapshot:
         """What a new snapshot of the source sees now."""

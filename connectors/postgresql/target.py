@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -10,6 +10,7 @@ from psycopg import errors as pg
 from sqlalchemy import Connection, Engine, create_engine
 
 from connectors.postgresql.catalogue import load_functions, load_tables
+from connectors.postgresql.rehearsal import Rehearsal, rehearsed
 from connectors.postgresql.session import connect, target_errors
 from connectors.postgresql.source import locale_of
 from connectors.postgresql.transaction import TargetTransaction, committed, stage_of
@@ -23,13 +24,13 @@ PLANNER = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET random_pag
 class PostgresTarget:
     """Connections to the target. Thread-safe: every transaction takes its own connection from the pool.
 
-    limit_s: how long a statement, or its wait for a lock, may take; 0 for no limit.
+    settings: of its sessions, besides the pinned ones.
     """
 
-    def __init__(self, url: str, *, timeout_s: int = 10, limit_s: float = 0) -> None:
+    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
-        self._limit_s = limit_s
+        self._settings = settings
         self.enforces_triggers = True
         self.engine: Engine = create_engine(
             "postgresql+psycopg://", creator=self._connect, pool_size=2, max_overflow=4, pool_reset_on_return="rollback"
@@ -59,6 +60,20 @@ class PostgresTarget:
         with target_errors(self.url), self.engine.connect() as connection:
             try:
                 yield Session(connection, self.url)
+            finally:
+                _drop_if_broken(connection)
+
+    @contextmanager
+    def rehearse(self, lock_timeout_s: float, *, one_snapshot: bool = False) -> Iterator[Rehearsal]:
+        """A target in which nothing lasts: one transaction, rolled back at the end of the block.
+
+        A lock that is not had within `lock_timeout_s` is a TransientError. one_snapshot: all of it sees one state.
+        """
+        with target_errors(self.url), self.engine.connect() as connection:
+            try:
+                how = rehearsed(connection, self.url, lock_timeout_s=lock_timeout_s, one_snapshot=one_snapshot)
+                with how as rehearsal:
+                    yield rehearsal
             finally:
                 _drop_if_broken(connection)
 
@@ -103,7 +118,7 @@ class PostgresTarget:
             return [(column.name, row[0]) for column, row in zip(entry.columns, names, strict=True)]
 
     def _connect(self) -> psycopg.Connection:
-        connection = connect(self.url, "target", timeout_s=self._timeout_s, limit_s=self._limit_s)
+        connection = connect(self.url, "target", timeout_s=self._timeout_s, settings=self._settings)
         connection.execute(PLANNER.encode())
         try:
             connection.execute("SET session_replication_role = replica")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from sqlalchemy import Connection
 
-from connectors.postgresql import merge
+from connectors.postgresql import compare, merge
 from connectors.postgresql.session import target_errors
 from connectors.postgresql.stage import NUMBER, Stage
 from connectors.seams import Merged, Staged, StagedText, TextRow
@@ -163,6 +163,12 @@ class TargetTransaction:
         for entry in mapped.entries:
             self.raw.execute(merge.delete(entry, mine, everything=True).encode())
         self.raw.execute(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}".encode())
+
+    def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:
+        """Remove the rows of one target table with these target keys, in text form."""
+        if keys:
+            mine = compare.target_among(entry, keys)
+            self.raw.execute(f"DELETE FROM {qualified(entry.target)} AS t WHERE {mine}".encode())
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""

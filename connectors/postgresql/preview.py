@@ -1,0 +1,97 @@
+"""What the mapping makes of staged rows beside what the target has for them: nothing is written.
+
+The same expressions as project and merge, in the target's engine, over the same staged relation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from connectors.postgresql.merge import cast, passes
+from connectors.postgresql.stage import GONE, NUMBER
+from connectors.postgresql.transaction import TargetTransaction
+from mappers.mapping import Entry
+from mappers.projection import qualified, quote
+
+TextValues = Mapping[str, str | None]
+"""Target column -> its value in the target's text form."""
+_BY_VALUE = frozenset(("numeric", "jsonb"))
+"""Types of which one value has several texts. All others are equal where their texts are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One staged row and one target row of its key. expected: None where the mapping makes no row of it.
+
+    found: None where the target has none. differing: target columns whose values are not equal.
+    """
+
+    number: int
+    expected: TextValues | None
+    found: TextValues | None
+    differing: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the target has what the mapping makes."""
+        return (self.expected is None) == (self.found is None) and not self.differing
+
+
+def compare(transaction: TargetTransaction, entry: Entry, relation: str) -> list[Compared]:
+    """Every staged row beside its target row; several where several target rows carry its source key."""
+    names = [column.name for column in entry.columns]
+    rows = transaction.raw.execute(comparison(entry, relation).encode()).fetchall()
+    return [_compared(names, row) for row in rows]
+
+
+def comparison(entry: Entry, relation: str) -> str:
+    """The query of `compare`: ordinal, whether the row passes, whether a target row is there, then by column."""
+    taken, match = passes(entry), _match(entry)
+    values = ", ".join(_column(entry, column.name) for column in entry.columns)
+    return (
+        f"SELECT s.{NUMBER}, ({taken}), t.ctid IS NOT NULL, {values} FROM {relation} AS s "
+        f"LEFT JOIN {qualified(entry.target)} AS t ON {match} ORDER BY 1"
+    )
+
+
+def _column(entry: Entry, name: str) -> str:
+    made, held, taken = cast(entry, name), f"t.{quote(name)}", passes(entry)
+    kind = entry.target.column(name).type.partition("(")[0]
+    if kind in _BY_VALUE:
+        same = f"{made} IS NOT DISTINCT FROM {held}"
+    elif kind == "json":
+        same = f"({made})::jsonb IS NOT DISTINCT FROM {held}::jsonb"
+    else:
+        same = f"({made})::text IS NOT DISTINCT FROM {held}::text"
+    return f"CASE WHEN {taken} THEN ({made})::text END, {held}::text, CASE WHEN {taken} THEN {same} END"
+
+
+def _match(entry: Entry) -> str:
+    if entry.key_is_derived:
+        pairs = [(key, cast(entry, key)) for key in entry.key]
+    else:
+        pairs = [(c, f"s.{quote(column)}") for c, column in zip(entry.carrier, entry.source_key, strict=True)]
+    return " AND ".join(f"t.{quote(column)} = {value}" for column, value in pairs)
+
+
+def _compared(names: list[str], row: tuple[object, ...]) -> Compared:
+    number, taken, there, *values = row
+    made, held, same = values[0::3], values[1::3], values[2::3]
+    both = bool(taken) and bool(there)
+    return Compared(
+        int(str(number)),
+        _texts(names, made) if taken else None,
+        _texts(names, held) if there else None,
+        tuple(name for name, equal in zip(names, same, strict=True) if both and not equal),
+    )
+
+
+def _texts(names: list[str], values: list[object]) -> TextValues:
+    return {name: None if value is None else str(value) for name, value in zip(names, values, strict=True)}
+
+
+def passing(transaction: TargetTransaction, entry: Entry, relation: str) -> set[int]:
+    """Ordinals of staged rows that belong into the entry's target table."""
+    query = f"SELECT s.{NUMBER} FROM {relation} AS s WHERE NOT s.{GONE} AND {passes(entry)}"
+    return {int(row[0]) for row in transaction.raw.execute(query.encode())}
