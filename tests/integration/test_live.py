@@ -178,7 +178,7 @@ def findings(moved: Pipeline, databases: Databases) -> None:
         "INSERT INTO app.settings VALUES ('nobody', 'here', 'x', 1), ('nobody', 'there', 'x', 1)",
         *(
             "INSERT INTO changeover.finding (pipeline, entry, table_name, source_key, target_key, kind) VALUES"
-            f" ('{databases.name}', 'public.prefs -> app.settings', 'public.prefs', {source}, '{key}', '{kind}')"
+            f" ('{databases.name}', 'public.prefs -> app.settings', 'app.settings', {source}, '{key}', '{kind}')"
             for source, key, kind in (
                 ("""'["tenant-3","Name 3"]'""", '["tenant-3","Name 3"]', "different"),
                 ("""'["tenant-4","Name 4"]'""", '["tenant-4","Name 4"]', "missing"),
