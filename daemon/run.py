@@ -13,7 +13,6 @@ from connectors.chunks import ChunkState
 from connectors.postgresql.session import server_of
 from connectors.tables import MappedTable
 from daemon.buffer import Buffer
-from daemon.foreign import check_foreign
 from daemon.health import Health
 from daemon.heartbeat import Heartbeat
 from daemon.http import Server, serve
@@ -84,7 +83,7 @@ class Daemon:
     def _start(self, decided: Mapping[str, Any]) -> tuple[dict[str, MappedTable], dict[str, Topic], Topic]:
         self._health.beat()
         tables = self._parts.tables()
-        check_foreign(self._parts.config, tables)
+        self._parts.check_connector(tables)
         topics, messages = self._parts.topics(tables)
         try:
             self._parts.start().run(tables, topics, messages, **decided)

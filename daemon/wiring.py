@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
-from connectors.kafka.cluster import Cluster
-from connectors.kafka.connect import Connect
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.topics import Topics, admin_client
 from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.doctor import READ_ONLY
 from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
@@ -25,7 +23,6 @@ from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config import Config
 from daemon.decoders import decoders
-from daemon.doctor.gather import Sides
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
@@ -33,6 +30,9 @@ from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from mappers.errors import ChangeoverError, TransientError
+
+if TYPE_CHECKING:
+    from daemon.doctor.gather import Sides
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 HARMLESS_S = 5
@@ -72,6 +72,11 @@ class Parts:
 
     def harmless(self) -> Sides:
         """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
+        from connectors.kafka.cluster import Cluster
+        from connectors.kafka.connect import Connect
+        from connectors.postgresql.doctor import READ_ONLY
+        from daemon.doctor.gather import Sides
+
         source, target, kafka = self.config.source, self.config.target, self.config.kafka
         connect = self.config.connect
         return Sides(
@@ -81,6 +86,13 @@ class Parts:
             Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
             self.control,
         )
+
+    def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
+        """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
+        if self.config.connect is not None and not self.config.connect.managed:
+            from daemon.foreign import check_foreign
+
+            check_foreign(self.config, tables)
 
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""
