@@ -9,17 +9,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
-from connectors.kafka.cluster import Cluster
-from connectors.kafka.connect import Connect
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client, table_topics
 from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.doctor import READ_ONLY
 from connectors.postgresql.session import statement_limit, translated
 from connectors.postgresql.sides import Reader
 from connectors.postgresql.source import PostgresSource
@@ -30,7 +28,6 @@ from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
 from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.decoders import decoders, table_decoder
-from daemon.doctor.gather import Sides as DoctorSides
 from daemon.explain import Sides
 from daemon.extras import Extras
 from daemon.fences import Fences
@@ -50,6 +47,9 @@ from daemon.verify.sweep import Manner
 from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
 from mappers.functions import FunctionCatalog
+
+if TYPE_CHECKING:
+    from daemon.doctor.gather import Sides as DoctorSides
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 GATE_LIMIT_S = 10.0
@@ -93,6 +93,11 @@ class Parts:
 
     def harmless(self) -> DoctorSides:
         """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
+        from connectors.kafka.cluster import Cluster
+        from connectors.kafka.connect import Connect
+        from connectors.postgresql.doctor import READ_ONLY
+        from daemon.doctor.gather import Sides as DoctorSides
+
         source, target, kafka = self.config.source, self.config.target, self.config.kafka
         connect = self.config.connect
         return DoctorSides(
@@ -102,6 +107,13 @@ class Parts:
             Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
             self.control,
         )
+
+    def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
+        """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
+        if self.config.connect is not None and not self.config.connect.managed:
+            from daemon.foreign import check_foreign
+
+            check_foreign(self.config, tables)
 
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from connectors.kafka.connector_check import SettingFault, setting_faults
@@ -89,21 +89,25 @@ def _settings(case: Case) -> Verdict:
     if config is None:
         return Skipped("there is no connector")
     entries = case.found_mapping.entries if case.found_mapping else ()
-    return [_setting(case, fault) for fault in setting_faults(config, wanted_of(case.config, entries))]
+    faults = setting_faults(config, wanted_of(case.config, entries))
+    together = {fault.setting: fault.wanted for fault in faults if fault.wanted != ""}
+    return [_setting(case, fault, together) for fault in faults]
 
 
-def _setting(case: Case, fault: SettingFault) -> Fault:
+def _setting(case: Case, fault: SettingFault, together: Mapping[str, str | None]) -> Fault:
+    """One setting's line. Every change restarts the connector, so that one request makes them all."""
     value = "***" if is_secret(fault.setting) else fault.value
     level = Level.FAIL if fault.harmful else Level.WARN
-    return Fault(level, f"{value}: {fault.why}", *_change(case, fault), fault.setting)
+    mend = _change(case, together)
+    if fault.wanted == "" and not case.managed:
+        mend = "source_key: the columns in its message.key.columns", How.FILE
+    return Fault(level, f"{value}: {fault.why}", *mend, fault.setting)
 
 
-def _change(case: Case, fault: SettingFault) -> tuple[str, How]:
+def _change(case: Case, settings: Mapping[str, str | None]) -> tuple[str, How]:
     if case.managed:
         return APPLY, How.SHELL
-    if fault.wanted == "":
-        return "source_key: the columns in its message.key.columns", How.FILE
-    body = json.dumps({fault.setting: fault.wanted})
+    body = json.dumps(dict(settings))
     if tuple(int(part) for part in case.connect.worker.split(".")[:2] if part.isdigit()) < PATCHES_SINCE:
         return f"put the connector's configuration again with {body}", How.SETTING
     return f"curl -sS -X PATCH -H 'Content-Type: application/json' '{_url(case)}/config' -d '{body}'", How.SHELL
@@ -133,22 +137,21 @@ def _exactly_once(case: Case) -> Verdict:
     if case.connect.config is None or used:
         return list(_boundary(case)) or f"{'used' if used else 'offered' if offered else 'not offered'}"
     if offered and section.exactly_once != "off":
-        return [warn("the workers offer it, and the connector does not use it", *_use(case))]
+        return [
+            warn(
+                "the workers offer it, and the connector does not use it",
+                *_change(case, {"exactly.once.support": "required"}),
+            )
+        ]
     return "not used: a restart of the connector sends some events twice, which is recognised"
-
-
-def _use(case: Case) -> tuple[str, How]:
-    if case.managed:
-        return APPLY, How.SHELL
-    return _change(case, SettingFault("exactly.once.support", "", "required", ""))
 
 
 def _boundary(case: Case) -> Iterator[Fault]:
     """Transactions that end by time make every barrier wait for that time."""
     boundary = (case.connect.config or {}).get("transaction.boundary", "poll")
     if boundary.lower() != "poll":
-        fault = SettingFault("transaction.boundary", boundary, "poll", "")
-        yield warn(f"transaction.boundary is {boundary}: events wait for its end", *_change(case, fault))
+        mend = _change(case, {"transaction.boundary": "poll"})
+        yield warn(f"transaction.boundary is {boundary}: events wait for its end", *mend)
 
 
 def _commits(case: Case) -> Verdict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from psycopg.sql import Identifier
+
 from connectors.postgresql.catalogue import MissingGrant
 from connectors.postgresql.doctor import Side
 from daemon.doctor.case import Case
@@ -17,7 +19,7 @@ def reachable(case: Case, side: str) -> Verdict:
     """Whether a side answered."""
     if side in case.errors:
         seen, mend = case.errors[side]
-        return [fail(seen, mend or f"start it, or correct {side}.url", How.SETTING)]
+        return [fail(seen, mend or "look again: it answers, and is busy or locked", How.SETTING)]
     found = dict(case.sides())[side]
     return f"{found.where} answers, as role {found.server.user}"
 
@@ -53,9 +55,9 @@ def _rights(lack: MissingGrant) -> str:
 
 def row_security(side: Side, how: How) -> Verdict:
     """Whether row level security hides rows of the mapped tables from the role."""
-    role = side.server.user
+    role = Identifier(side.server.user).as_string()
     faults: list[Fault] = [
-        fail(f"row level security hides rows from {role}", f'ALTER ROLE "{role}" BYPASSRLS', how, name)
+        fail(f"row level security hides rows from {side.server.user}", f"ALTER ROLE {role} BYPASSRLS", how, name)
         for name, state in side.table_states.items()
         if state.row_security
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from psycopg.sql import Identifier
+
 from connectors.control.schema import DEFAULT_SCHEMA, VERSION
 from daemon.doctor.case import CONTROL, SOURCE, TARGET, Case
 from daemon.doctor.databases import clock, grants, reachable, row_security, unlogged, version
@@ -24,7 +26,7 @@ def _encoding(case: Case) -> Verdict:
     encoding = case.target.side.server.encoding
     if encoding != "UTF8":
         database = case.target.side.server.database
-        mend = f"CREATE DATABASE \"{database}_utf8\" ENCODING 'UTF8' TEMPLATE template0 -- and use that one"
+        mend = f"CREATE DATABASE {_quoted(database + '_utf8')} ENCODING 'UTF8' TEMPLATE template0 -- and use that one"
         return [fail(f"the encoding is {encoding}: not every text can be stored", mend, How.TARGET)]
     return "UTF8"
 
@@ -70,14 +72,18 @@ def _connections(case: Case) -> Verdict:
     if not state.superuser:
         side = case.target.side.server
         if state.database_limit >= 0:
-            mend = f'ALTER DATABASE "{side.database}" CONNECTION LIMIT {state.database_used + 2 * needed}'
+            mend = f"ALTER DATABASE {_quoted(side.database)} CONNECTION LIMIT {state.database_used + 2 * needed}"
             limits.append((state.database_limit - state.database_used, mend))
         if state.role_limit >= 0:
-            mend = f'ALTER ROLE "{side.user}" CONNECTION LIMIT {state.role_used + 2 * needed}'
+            mend = f"ALTER ROLE {_quoted(side.user)} CONNECTION LIMIT {state.role_used + 2 * needed}"
             limits.append((state.role_limit - state.role_used, mend))
     free, mend = min(limits)
     seen = f"{free} connections are free, about {needed} are needed"
     return [warn(seen, mend, How.TARGET)] if free < needed else seen
+
+
+def _quoted(name: str) -> str:
+    return Identifier(name).as_string()
 
 
 def _foreign_keys(case: Case) -> Verdict:

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
+from connectors.postgresql.doctor import READ_ONLY
 from tests.support.clinic import Clinic, Line, Report
 from tests.support.databases import Databases, call_connect, open_url
 from tests.support.polling import until
@@ -74,7 +75,7 @@ def test_what_is_not_made_yet_is_said_and_made_by_what_is_said(fresh: Clinic) ->
     failed = {line: seen for line, seen in before.lines.items() if seen.level == "fail"}
     assert failed.keys() == expected
     assert {seen.mend for seen in failed.values()} == {"changeover connector apply"}
-    fresh.mend(*next(iter(failed.items())))
+    fresh.mend(failed)
     after = fresh.doctor()
     assert (after.code, after.worst) == (0, "warn"), after.bad
     assert fresh.doctor("--strict").code == 1
@@ -84,8 +85,7 @@ def test_what_is_not_made_yet_is_said_and_made_by_what_is_said(fresh: Clinic) ->
     found = fresh.doctor().more(after)
     tables = {("kafka", "partitions", topic) for topic in topics if ".public." in topic}
     assert found.keys() == {("target", "empty", "app.orders"), *tables}
-    for line, seen in found.items():
-        fresh.mend(line, seen)
+    fresh.mend(found)
     assert not fresh.doctor().more(after)
 
 
@@ -102,6 +102,24 @@ def test_a_healthy_pipeline_fails_nowhere_and_soon(clinic: Clinic) -> None:
     said = clinic.pipeline.call("doctor").said
     assert "\033" not in said
     assert "0 fail" in said.splitlines()[-1]
+
+
+def test_its_sessions_cannot_write_and_wait_for_no_lock(clinic: Clinic, well: Report) -> None:
+    for name, table in (("source", "users"), ("target", "app.users")):
+        url = getattr(clinic.databases, f"{name}_url")
+        with psycopg.connect(url) as connection:
+            connection.execute(f"LOCK TABLE {table}".encode())
+            began = time.monotonic()
+            found = clinic.doctor().more(well)
+            assert time.monotonic() - began < 8
+            assert found.keys() == {(name, "reachable", "")}
+            assert "lock timeout" in found[name, "reachable", ""].seen
+        settings_ = " ".join(f"-c {setting}={value}" for setting, value in READ_ONLY.items())
+        with (
+            psycopg.connect(url, options=settings_) as connection,
+            pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+        ):
+            connection.execute(f"DELETE FROM {table}".encode())
 
 
 # -- one thing after another -------------------------------------------------------------------------------------------
@@ -344,8 +362,7 @@ def test_what_is_broken_is_seen_and_its_mend_mends_it(clinic: Clinic, well: Repo
         if broken.mended is not None:
             broken.mended(clinic)
         else:
-            for line in [line for line in seen if not _follows(line, broken)]:
-                clinic.mend(line, seen[line])
+            clinic.mend({line: said for line, said in seen.items() if not _follows(line, broken)})
         healed(clinic, well)
     finally:
         if kept is not None:
@@ -400,8 +417,7 @@ def test_a_changed_mapping_is_seen_and_accepted_as_it_says(clinic: Clinic, well:
     clinic.rewrite(tables=tables)
     found = clinic.doctor().more(well)
     assert found.keys() == {("pipeline", "mappings", "public.users -> app.users")}
-    for line, seen in found.items():
-        clinic.mend(line, seen)
+    clinic.mend(found)
     healed(clinic, well)
 
 
@@ -477,17 +493,14 @@ def test_a_foreign_connector_is_checked_and_never_changed(clinic: Clinic, well: 
             assert (done.code, "somebody else's" in done.said) == (2, True), done.said
         clinic.moved()
 
-        settings_put(skipped__operations="t", decimal__handling__mode="double", heartbeat__interval__ms="0")(clinic)
-        bad = settings("skipped.operations", "decimal.handling.mode")
+        settings_put(**CHANGED, heartbeat__interval__ms="0")(clinic)
         found = until(lambda: clinic.doctor().more(well), SOON_S, "the settings are seen")
-        assert {line for line, seen in found.items() if seen.level == "fail"} >= bad.keys()
+        assert {line for line, seen in found.items() if seen.level == "fail"} >= settings(*HARMFUL).keys()
         done = clinic.pipeline.call("run")
         assert done.code == 1
-        assert "skipped.operations is t" in done.said
-        assert "decimal.handling.mode is double" in done.said
-        for line, seen in clinic.doctor().more(well).items():
-            if line[:2] == ("connect", "settings"):
-                clinic.mend(line, seen)
+        assert all(f"{name} is " in done.said for name in HARMFUL), done.said
+        worse = clinic.doctor().more(well)
+        clinic.mend({line: seen for line, seen in worse.items() if line[:2] == ("connect", "settings")})
         healed(clinic, well)
         clinic.moved()
     finally:
@@ -507,7 +520,8 @@ def test_what_is_lost_is_brought_back_by_starting_over(clinic: Clinic, well: Rep
     until(lambda: ("kafka", "topics", name) in clinic.doctor().more(well), SOON_S, "the topic is missed")
     client.create_topics([NewTopic(name, 2, 1)])[name].result(30)
     found = until(lambda: _lost(clinic, well, name), SOON_S, lambda: str(clinic.doctor().more(well)))
-    clinic.mend(("kafka", "same topics", name), found["kafka", "same topics", name])
+    line = ("kafka", "same topics", name)
+    clinic.mend({line: found[line]})
     healed(clinic, well)
     with open_url(clinic.databases.target_url) as connection:
         assert connection.execute("SELECT count(*) FROM app.orders").fetchone() == (50,)

@@ -191,8 +191,15 @@ class Clinic:
         assert len(lines) == len(items), items
         return Report(done.code, document["worst"], lines)
 
-    def mend(self, line: Line, seen: Seen) -> None:
-        """Carry out what the report says, as it stands there."""
+    def mend(self, found: Mapping[Line, Seen]) -> None:
+        """Carry out what these lines of the report say, in their order; what several of them say, once."""
+        done: set[str] = set()
+        for line, seen in found.items():
+            if seen.mend not in done:
+                self._mend(line, seen)
+            done.add(seen.mend)
+
+    def _mend(self, line: Line, seen: Seen) -> None:
         if seen.how == "source":
             self.source(*seen.mend.split(";\n"))
         elif seen.how == "target":

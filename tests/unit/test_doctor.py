@@ -455,6 +455,22 @@ def test_retention_is_held_against_the_backfill(size_bytes: int, done_bytes: int
     assert (finding.level if finding else "") == level
 
 
+def test_without_a_section_connect_its_checks_are_skipped() -> None:
+    config = Config.model_validate({name: value for name, value in CONFIG.items() if name != "connect"})
+    case = replace(HEALTHY, config=config, found_connect=None, missing={"connect": "no section"})
+    ((line, finding),) = found(case).items()
+    assert (line, finding.level) == (("connect", "reachable", ""), Level.WARN)
+    assert "managed: false" in finding.mend
+
+
+def test_another_locale_is_said_and_no_fault() -> None:
+    case = _set(HEALTHY, "found_target.side.locale", "de_DE")
+    assert found(case) == {}
+    assert [f.seen for f in judge(case) if f.name == "locale"] == [
+        "not the source's: lower(), order and patterns may differ, so the target runs every projection"
+    ]
+
+
 def test_before_the_start_nothing_is_held_against_a_pipeline() -> None:
     fresh = replace(HEALTHY, found_control=ControlState(None))
     fresh = _set(fresh, "found_target.filled", frozenset())
