@@ -51,6 +51,11 @@ class Extras:
                     removed += self._delete(mapped, entry, wanted)
         return removed
 
+    def there(self, entry: Entry, keys: Sequence[Sequence[str]]) -> set[str]:
+        """Those of the entry's target keys that have a row, in their JSON text form."""
+        with self._target.begin() as transaction:
+            return {name_of(key) for key in extras.there(transaction, entry, keys)} if keys else set()
+
     def _delete(self, mapped: MappedTable, entry: Entry, found: Sequence[extras.Extra]) -> int:
         with self._target.begin() as transaction:
             self._control.positions.lock_table(transaction.control, mapped.name)

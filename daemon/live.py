@@ -50,7 +50,8 @@ class Live:
 
     def reload(self, mapped: MappedTable) -> int:
         """Empty the targets that the table feeds, and have its chunks read again; returns how many chunks."""
-        known_tables([mapped.name], self._known())
+        if mapped.name not in self._known():
+            raise NotReadyError("the table has not joined the pipeline", where=mapped.name, hint="run `changeover run`")
         with self._target.begin() as transaction:
             reload(self._control, transaction, mapped)
             chunks = len(self._control.chunks.all(transaction.control, mapped.name))

@@ -100,8 +100,8 @@ class Reader(threading.Thread):
         events_max, bytes_max = self._limits
         fill = {w: max(events / events_max, size / bytes_max) for w, (events, size) in self._buffer.sizes().items()}
         paused = {where for where in consumer.partitions if where[0] in self.paused}
-        shares = shares_taken({where: full for where, full in fill.items() if where not in paused},
-                              sum(fill.get(where, 0.0) for where in paused))  # fmt: skip
+        taken = sum(fill.pop(where, 0.0) for where in paused)
+        shares = shares_taken(fill, taken)
         consumer.pause(paused | {where for where, share in shares.items() if share >= 1})
         consumer.resume(w for w in consumer.partitions - paused if shares.get(w, 0.0) < 0.5)
 

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from connectors.change import Batch
@@ -108,19 +108,22 @@ class Daemon:
         tables = self._parts.tables()
         check_foreign(self._parts.config, tables)
         topics, messages = self._parts.topics(tables)
+        start = self._parts.start()
         try:
-            self._parts.start().run(tables, topics, messages, **decided)
+            start.run(tables, topics, messages, **decided)
         except ConfigError as error:
             raise self._parts.config.locate(error) from None
         except NotReadyError as error:
             hint = "see `changeover connector status`"
             raise TransientError(error.what, where=error.where, hint=hint) from error
+        finally:
+            start.close()
+        self._watch.expected(self._parts.rows_expected())
         return Running(self._parts, tables, topics, messages, self._digest)
 
     def _run(self, running: Running) -> Running | None:
         """Stream with one configuration, until the process is to stop, or there is a new one to go on with."""
         parts = running.parts
-        self._watch.expected(parts.facts().rows_expected)
         self._tables, self._topics = running.tables, running.topics
         watch = self._config = ConfigWatch(running, os.environ)
         with ExitStack() as stack:
@@ -144,6 +147,8 @@ class Daemon:
         self._watch.forget(old.tables.keys() - new.tables.keys())
         configure(new.parts.config.log.level, new.parts.config.log.format)
         log.info("new configuration taken: %s", said)
+        with suppress(ChangeoverError):
+            self._watch.expected(new.parts.rows_expected())
         note(new.parts, new.digest, f"{TAKEN}: {said}")
         old.parts.target.close()
 

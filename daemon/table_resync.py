@@ -18,13 +18,14 @@ from daemon.fences import Fences
 from daemon.resync import Keys, Mended, Resyncer
 from daemon.retry import Backoff
 from mappers.errors import NotReadyError, RecordError, TransientError
-from mappers.mapping import Expression
+from mappers.mapping import Entry, Expression
 
 log = logging.getLogger(__name__)
 VERSION = 1
 FENCES_MAX = 50_000
 """Fences that a resync of a whole table leaves behind at most before it has them dropped."""
 SAY_S = 5.0
+EXTRA = "extra"
 
 
 @dataclass
@@ -138,33 +139,46 @@ class TableResync:
 
     def findings(self, extras: Extras) -> None:
         """What the verification found; each is closed as repaired once it is."""
-        after = 0
-        unnamed: list[OpenFinding] = []
+        after = total = 0
+        extra: list[OpenFinding] = []
         while found := self._found(after):
-            after = found[-1].id
-            unnamed += [finding for finding in found if finding.source_key is None]
-            self._named([finding for finding in found if finding.source_key is not None])
+            after, total = found[-1].id, total + len(found)
+            mended = self._named(found)
+            extra += [finding for finding in found if finding.kind == EXTRA]
+            self._close([finding for finding in mended if finding.kind != EXTRA])
         for entry in self._mapped.entries:
-            mine = [finding for finding in unnamed if finding.entry == entry.name]
-            if mine and entry.not_empty != "keep":
-                self.report.extras += extras.remove(self._mapped, entry, {finding.target_key for finding in mine})
-                self._close(mine)
-                unnamed = [finding for finding in unnamed if finding not in mine]
-        self.report.findings_left += len(unnamed)
+            self._extra(entry, [finding for finding in extra if finding.entry == entry.name], extras)
+        self.report.findings_left = total - self.report.findings
 
-    def _named(self, findings: Sequence[OpenFinding]) -> None:
-        """Findings that say which source row they are about."""
-        if not findings:
-            return
-        texts = [tuple(json.loads(finding.source_key or "[]")) for finding in findings]
-        keys = self._source.canonical(self._mapped.table, self._mapped.form, texts)
-        refused = self._batches([list(dict.fromkeys(keys))])
-        self._close([finding for finding, key in zip(findings, keys, strict=True) if key not in refused])
-        self.report.findings_left += sum(key in refused for key in keys)
+    def _named(self, findings: Sequence[OpenFinding]) -> list[OpenFinding]:
+        """Read the rows again that findings are about, where they say which; returns those that could be written."""
+        keys = {finding.id: key for finding in findings if (key := self._source_key(finding)) is not None}
+        refused = self._batches([list(dict.fromkeys(keys.values()))] if keys else [])
+        return [finding for finding in findings if finding.id in keys and keys[finding.id] not in refused]
+
+    def _source_key(self, finding: OpenFinding) -> tuple[str, ...] | None:
+        """The source key that a finding names; None where it names none, or what an extra row says is no key at all."""
+        if finding.source_key is None:
+            return None
+        try:
+            texts = [tuple(json.loads(finding.source_key))]
+            return self._source.canonical(self._mapped.table, self._mapped.form, texts)[0]
+        except RecordError:
+            return None
+
+    def _extra(self, entry: Entry, findings: Sequence[OpenFinding], extras: Extras) -> None:
+        """Extra rows: gone with the source row that they say they are of, or else if no source row makes them."""
+        keys = [tuple(json.loads(finding.target_key)) for finding in findings]
+        left = extras.there(entry, keys)
+        if left and entry.not_empty != "keep":
+            self.report.extras += extras.remove(self._mapped, entry, left)
+            left = extras.there(entry, keys)
+        self._close([finding for finding in findings if finding.target_key not in left])
 
     def _found(self, after: int) -> list[OpenFinding]:
+        entries = [entry.name for entry in self._mapped.entries]
         with self._target.begin() as transaction:
-            return self._control.open_findings.of(transaction.control, self._mapped.name, after, self._batch)
+            return self._control.open_findings.of(transaction.control, entries, after, self._batch)
 
     def _close(self, findings: Sequence[OpenFinding]) -> None:
         with self._target.begin() as transaction:

@@ -312,6 +312,11 @@ class Parts:
                 return [], []
             return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
+    def rows_expected(self) -> dict[str, int]:
+        """Table -> the source's row count when it joined."""
+        with self.target.begin() as transaction:
+            return self.control.tables.rows_expected(transaction.control)
+
     def paused(self) -> frozenset[str]:
         """The tables that are paused; none before the first start."""
         with self.target.begin() as transaction:

@@ -12,14 +12,13 @@ from connectors.control.schema import finding
 
 @dataclass(frozen=True, slots=True)
 class OpenFinding:
-    """One difference. table: the source table. Keys in their JSON text form; source_key None where it cannot be told.
+    """One difference. Keys in their JSON text form; source_key None where it cannot be told.
 
     kind: missing, extra or different.
     """
 
     id: int
     entry: str
-    table: str
     source_key: str | None
     target_key: str
     kind: str
@@ -31,12 +30,12 @@ class OpenFindings:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def of(self, connection: Connection, table: str, after: int, limit: int) -> list[OpenFinding]:
-        """Up to `limit` open findings of a source table whose id is above `after`, in the order they were found."""
-        mine = (finding.c.pipeline == self.name, finding.c.table_name == table, finding.c.state == "open")
+    def of(self, connection: Connection, entries: Collection[str], after: int, limit: int) -> list[OpenFinding]:
+        """Up to `limit` open findings of these entries whose id is above `after`, in the order they were found."""
+        mine = (finding.c.pipeline == self.name, finding.c.entry.in_(sorted(entries)), finding.c.state == "open")
         query = select(finding).where(*mine, finding.c.id > after).order_by(finding.c.id).limit(limit)
         return [
-            OpenFinding(row.id, row.entry, row.table_name, row.source_key, row.target_key, row.kind)
+            OpenFinding(row.id, row.entry, row.source_key, row.target_key, row.kind)
             for row in connection.execute(query)
         ]
 

@@ -46,18 +46,33 @@ def find(transaction: TargetTransaction, mapped: MappedTable, entry: Entry, batc
             yield [tuple(row) for row in rows]
 
 
+def there(transaction: TargetTransaction, entry: Entry, keys: Sequence[Sequence[str]]) -> set[tuple[str, ...]]:
+    """Those of the target keys, as text, that have a row."""
+    texts = ", ".join(f"t.{quote(column)}::text" for column in entry.key)
+    names, match, arrays = _keyed(entry)
+    head = f"SELECT {texts} FROM {qualified(entry.target)} AS t JOIN unnest(".replace("%", "%%")
+    tail = f") AS x({', '.join(names)}) ON {match}".replace("%", "%%")
+    query = f"{head}{arrays}{tail}"
+    return {tuple(row) for row in transaction.raw.execute(query.encode(), [list(p) for p in zip(*keys, strict=True)])}
+
+
 def remove(transaction: TargetTransaction, entry: Entry, extras: Sequence[Extra]) -> int:
     """Delete these rows, save those that somebody wrote since they were found. Returns how many."""
+    names, match, arrays = _keyed(entry)
+    head = f"DELETE FROM {qualified(entry.target)} AS t USING unnest(".replace("%", "%%")
+    tail = f") AS x({', '.join(names)}, xmin) WHERE {match} AND t.xmin::text = x.xmin".replace("%", "%%")
+    statement = f"{head}{arrays}, %s::text[]{tail}"
+    return transaction.raw.execute(statement.encode(), [list(part) for part in zip(*extras, strict=True)]).rowcount
+
+
+def _keyed(entry: Entry) -> tuple[list[str], str, str]:
+    """Target keys as parameters: their columns' names in `x`, how they match a row of `t`, and a placeholder for each.
+
+    The texts around the placeholders need their percent signs doubled.
+    """
     types = [entry.target.column(column).type for column in entry.key]
     names = [f"k{i}" for i in range(len(types))]
     match = " AND ".join(
         f"t.{quote(column)} = x.{name}::{kind}" for column, name, kind in zip(entry.key, names, types, strict=True)
     )
-    arrays = ", ".join("%s::text[]" for _ in (*names, "xmin"))
-    # A percent sign in a name would be read as a parameter's.
-    statement = (
-        f"DELETE FROM {qualified(entry.target)} AS t USING unnest(".replace("%", "%%")
-        + arrays
-        + f") AS x({', '.join(names)}, xmin) WHERE {match} AND t.xmin::text = x.xmin".replace("%", "%%")
-    )
-    return transaction.raw.execute(statement.encode(), [list(part) for part in zip(*extras, strict=True)]).rowcount
+    return names, match, ", ".join("%s::text[]" for _ in names)

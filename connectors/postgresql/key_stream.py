@@ -32,8 +32,8 @@ def canonical(
         for i, _, t in columns
     ]
     query = sql.SQL(
-        "SELECT {texts}, c.whole FROM (SELECT {typed}, {whole} AS whole, n"
-        " FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n)) AS c ORDER BY c.n"
+        'SELECT {texts}, c."key.whole" FROM (SELECT {typed}, {whole} AS "key.whole", x.n AS "key.n"'
+        ' FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n)) AS c ORDER BY c."key.n"'
     ).format(
         texts=texts(table, form.columns, "c"),
         typed=sql.SQL(", ").join(typed),

@@ -51,9 +51,9 @@ def delete(entry: Entry, relation: str, *, everything: bool = False) -> str:
 
 def made_by(entry: Entry) -> str:
     """Whether target row `t` is what source row `s` makes; of `s` only the source key need be set."""
-    if entry.carrier:
-        return _equal(entry.carrier, [f"s.{quote(column)}" for column in entry.source_key])
-    return _equal(entry.key, [cast(entry, column) for column in entry.key])
+    if entry.key_is_derived:
+        return _equal(entry.key, [cast(entry, column) for column in entry.key])
+    return _equal(entry.carrier, [f"s.{quote(column)}" for column in entry.source_key])
 
 
 def upsert(entry: Entry, relation: str, *, sparing: bool = False) -> str:

@@ -144,7 +144,8 @@ def topic_set(table: str, **settings: str) -> Callable[[Clinic], None]:
             resource.add_incremental_config(
                 ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
             )
-        for future in admin(clinic).incremental_alter_configs([resource]).values():
+        client = admin(clinic)
+        for future in client.incremental_alter_configs([resource]).values():
             future.result(30)
 
     return change
@@ -279,7 +280,7 @@ CASES = (
     Broken("target row security", at_target("ALTER TABLE app.orders ENABLE ROW LEVEL SECURITY"),
            target("row security", "app.orders"), tidy=at_target("ALTER TABLE app.orders DISABLE ROW LEVEL SECURITY")),
     Broken("unique index", at_target("CREATE UNIQUE INDEX one_name ON app.users (name)"),
-           target("unique constraints", "app.users.one_name", "warn")),
+           target("unique constraints", "app.users.one_name", "warn"), tidy=at_target("DROP INDEX app.one_name")),
     Broken("unique expression", at_target("CREATE UNIQUE INDEX one_mail ON app.users (lower(email))"),
            target("unique constraints", "app.users.one_mail", "warn")),
     Broken("exclusion", at_target("ALTER TABLE app.orders ADD CONSTRAINT alone EXCLUDE (total WITH =)"),

@@ -178,7 +178,7 @@ def findings(moved: Pipeline, databases: Databases) -> None:
         "INSERT INTO app.settings VALUES ('nobody', 'here', 'x', 1), ('nobody', 'there', 'x', 1)",
         *(
             "INSERT INTO changeover.finding (pipeline, entry, table_name, source_key, target_key, kind) VALUES"
-            f" ('{databases.name}', 'public.prefs -> app.settings', 'public.prefs', {source}, '{key}', '{kind}')"
+            f" ('{databases.name}', 'public.prefs -> app.settings', 'app.settings', {source}, '{key}', '{kind}')"
             for source, key, kind in (
                 ("""'["tenant-3","Name 3"]'""", '["tenant-3","Name 3"]', "different"),
                 ("""'["tenant-4","Name 4"]'""", '["tenant-4","Name 4"]', "missing"),
@@ -200,7 +200,7 @@ def test_resync_races_with_updates_of_the_same_rows(databases: Databases, pipeli
     counters(databases, 40)
     port = free_port()
     sections = {"http": {"port": port, "token": TOKEN, "resyncs_per_second": 1000}}
-    moved = pipeline(Settings(tables=[COUNTERS_ENTRY], sections=sections))
+    moved = pipeline(Settings(tables=[COUNTERS_ENTRY], chunk_rows=15, sections=sections))
     moved.command("connector", "apply")
     keys = [[str(key)] for key in range(1, 21)]
     seen: dict[int, int] = {}
