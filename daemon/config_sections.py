@@ -160,7 +160,7 @@ class StreamSection(Section):
         default=40_000, ge=1, le=10_000_000, description="Most decoded events in memory; at least batch_rows_max"
     )
     buffer_bytes_max: int = Field(
-        default=48 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
+        default=32 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
     )
     journal_h: float = Field(
         default=168, gt=0, le=87600, description="Hours that `explain` can tell which events were applied together"
