@@ -254,9 +254,8 @@ class Parts:
         made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages)
 
         def make(assigned: Assigned, revoked: Revoked) -> ChangeConsumer:
-            return ChangeConsumer(
-                settings(kafka.bootstrap_servers, kafka.group, kafka.settings), made, assigned, revoked
-            )
+            asked = settings(kafka.bootstrap_servers, kafka.group, kafka.settings)
+            return ChangeConsumer(asked, made, self.broker.end_offsets, assigned, revoked)
 
         return make
 

@@ -16,6 +16,8 @@ from mappers.errors import LEAVE_OUT, ChangeoverError, FatalError, RecordError, 
 
 Partition = tuple[str, int]
 Decode = Callable[[bytes | None, int], Change]
+Ends = Callable[[Iterable[str]], Mapping[Partition, int]]
+"""Topics -> the high watermark of each of their partitions: what an open transaction has written is before it."""
 LIBRDKAFKA_LOG = logging.getLogger("changeover.librdkafka")
 """What matters in it arrives as an error as well, in this program's words."""
 
@@ -23,18 +25,21 @@ LIBRDKAFKA_LOG = logging.getLogger("changeover.librdkafka")
 class ChangeConsumer:
     """Reads slices of the assigned partitions. One thread only.
 
-    decoders: topic -> (source table or None, function from value and offset to a Change). assigned: called with new
-    partitions, returns their next offsets in the target. revoked: called with the partitions taken away.
+    decoders: topic -> (source table or None, function from value and offset to a Change). ends: asked for the topics of
+    new partitions. assigned: called with new partitions, returns their next offsets in the target. revoked: called with
+    the partitions taken away.
     """
 
     def __init__(
         self,
         settings: Mapping[str, object],
         decoders: Mapping[str, tuple[str | None, Decode]],
+        ends: Ends,
         assigned: Callable[[Sequence[Partition]], Mapping[Partition, int]],
         revoked: Callable[[Sequence[Partition]], None],
     ) -> None:
         self._decoders = decoders
+        self._ends = ends
         self._assigned = assigned
         self._revoked = revoked
         self._next: dict[Partition, int] = {}
@@ -132,8 +137,9 @@ class ChangeConsumer:
         """Begin to read newly assigned partitions at their positions; returns why that has to be tried again."""
         try:
             offsets = self._assigned(sorted(self._unplaced))
+            ends = self._ends({topic for topic, _ in offsets})
             for where, offset in offsets.items():
-                self._check_range(TopicPartition(*where), offset)
+                self._check_range(where, offset, ends[where])
             self._consumer.incremental_assign([TopicPartition(t, p, offset) for (t, p), offset in offsets.items()])
         except TransientError as error:
             return error
@@ -143,10 +149,11 @@ class ChangeConsumer:
         self._unplaced.clear()
         return None
 
-    def _check_range(self, where: TopicPartition, offset: int) -> None:
-        place = f"{where.topic}[{where.partition}]"
+    def _check_range(self, where: Partition, offset: int, high: int) -> None:
+        """A position may lie beyond what this consumer may read: a table joined while a transaction was open."""
+        place = f"{where[0]}[{where[1]}]"
         try:
-            low, high = self._consumer.get_watermark_offsets(where, timeout=20)
+            low, _ = self._consumer.get_watermark_offsets(TopicPartition(*where), timeout=20)
         except KafkaException as error:
             raise TransientError(str(error.args[0].str()), where=place) from error
         if offset < low:

@@ -10,7 +10,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.change import Change
-from connectors.kafka.consumer import ChangeConsumer, Partition, settings
+from connectors.kafka.consumer import ChangeConsumer, Ends, Partition, settings
+from connectors.kafka.topics import Topics, admin_client
 from mappers.errors import TransientError
 from tests.support.polling import until
 from tests.support.stack import Stack
@@ -33,6 +34,10 @@ def topic(stack: Stack) -> Iterator[str]:
     admin.delete_topics([name])[name].result(30)
 
 
+def ends(stack: Stack) -> Ends:
+    return Topics(admin_client(stack.kafka, {}), stack.kafka).end_offsets
+
+
 def decode(value: bytes | None, offset: int) -> Change:
     return Change("u", (offset,), (value,), frozenset(), 1, None, offset, 0)
 
@@ -48,7 +53,11 @@ def test_an_assignment_whose_positions_cannot_be_read_is_tried_again(stack: Stac
 
     found: dict[int, list[int]] = {}
     consumer = ChangeConsumer(
-        settings(stack.kafka, f"group-{topic}", {}), {topic: ("public.t", decode)}, assigned, lambda partitions: None
+        settings(stack.kafka, f"group-{topic}", {}),
+        {topic: ("public.t", decode)},
+        ends(stack),
+        assigned,
+        lambda partitions: None,
     )
 
     def everything() -> bool:
@@ -65,3 +74,43 @@ def test_an_assignment_whose_positions_cannot_be_read_is_tried_again(stack: Stac
         consumer.close()
     assert found == {partition: [2, 3, 4] for partition in range(PARTITIONS)}
     assert len(tried) >= 4
+
+
+def test_a_table_may_join_while_a_transaction_is_open(stack: Stack, topic: str) -> None:
+    """Its position is the log's end, and so beyond what a consumer of committed events is told to be the end."""
+    producer = Producer({"bootstrap.servers": stack.kafka, "transactional.id": topic})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(topic, b"before", partition=0)
+    producer.flush(30)
+    at = ends(stack)([topic])
+    found: list[tuple[int, object]] = []
+
+    def assigned(partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        return {where: at[where] for where in partitions}
+
+    consumer = ChangeConsumer(
+        settings(stack.kafka, f"group-{topic}", {}),
+        {topic: ("public.t", decode)},
+        ends(stack),
+        assigned,
+        lambda partitions: None,
+    )
+
+    def placed() -> bool:
+        assert not [change for part in consumer.poll(100, 0.1) for change in part.changes]
+        return len(consumer.partitions) == PARTITIONS
+
+    def arrived() -> bool:
+        found.extend((c.offset, c.row) for part in consumer.poll(100, 0.1) for c in part.changes)
+        return bool(found)
+
+    try:
+        until(placed, 60, "both partitions are read")
+        producer.produce(topic, b"after", partition=0)
+        producer.commit_transaction(30)
+        until(arrived, 60, "the event behind the position")
+    finally:
+        consumer.close()
+    assert at[topic, 0] == EVENTS + 1
+    assert found == [(EVENTS + 1, (b"after",))]
