@@ -1,6 +1,6 @@
 """The command line. Results on stdout, logs on stderr; a handled error is one line and an exit code.
 
-Exit codes: 0 ok, 1 handled error, 2 usage or configuration, 3 not ready or timed out, 5 fenced.
+Exit codes: 0 ok, 1 handled error, 2 usage or configuration, 3 not ready or timed out, 4 the two sides differ, 5 fenced.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.commands import connector, doctor, run, status
+from daemon.commands import connector, dlq, doctor, explain, live, plan, resync, run, status, verify
 from mappers.errors import ChangeoverError, FatalError
 
 
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--traceback", action="store_true", help="show where an error came from")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    for family in (run, status, connector, doctor):
+    for family in (doctor, plan, run, status, verify, explain, resync, dlq, live, connector):
         family.add(commands)
     return root
 

@@ -17,6 +17,7 @@ from daemon.config_errors import Located, problems_of
 from daemon.config_sections import (
     BackfillSection,
     ConnectSection,
+    DeadLetterSection,
     HeartbeatSection,
     HttpSection,
     KafkaSection,
@@ -25,6 +26,7 @@ from daemon.config_sections import (
     SourceSection,
     StreamSection,
     TargetSection,
+    VerifySection,
 )
 from daemon.logs import redacted
 from daemon.references import References, protect, restore
@@ -46,6 +48,8 @@ class Config(Section):
     connect: ConnectSection | None = None
     backfill: BackfillSection = Field(default_factory=BackfillSection)
     stream: StreamSection = Field(default_factory=StreamSection)
+    dead_letters: DeadLetterSection = Field(default_factory=DeadLetterSection)
+    verify: VerifySection = Field(default_factory=VerifySection)
     heartbeat: HeartbeatSection = Field(default_factory=HeartbeatSection)
     http: HttpSection = Field(default_factory=HttpSection)
     log: LogSection = Field(default_factory=LogSection)

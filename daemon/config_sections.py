@@ -162,6 +162,12 @@ class StreamSection(Section):
     buffer_bytes_max: int = Field(
         default=48 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
     )
+    journal_h: float = Field(
+        default=168, gt=0, le=87600, description="Hours that `explain` can tell which events were applied together"
+    )
+    journal_rows_max: int = Field(
+        default=200_000, ge=1, le=100_000_000, description="Most transactions of a partition that it can tell this of"
+    )
     shutdown_deadline_s: float = Field(
         default=20, gt=0, le=600, description="Seconds to finish the batch in hand on SIGTERM"
     )
@@ -175,6 +181,60 @@ class StreamSection(Section):
         return rows
 
 
+class DeadLetterSection(Section):
+    """Rows that the target refuses: set aside until a person settles them, or the pipeline stops."""
+
+    max: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Most open dead letters; one more stops the pipeline (0: none)",
+    )
+    per_minute_max: int = Field(
+        default=50,
+        ge=1,
+        le=1_000_000,
+        description="Most dead letters made in a minute; one more stops the pipeline",
+    )
+    mask: list[str] = Field(
+        default_factory=list, description="Source columns whose values are not kept in a letter; `all` for every one"
+    )
+    retention_h: float = Field(default=720, gt=0, le=87600, description="Hours for which settled letters are kept")
+
+
+class ContinuousSection(Section):
+    """Sweeps over all tables, one after another, so that the verification always has an age."""
+
+    enabled: bool = Field(default=True, description="Whether `run` verifies while it streams")
+    rows_per_second: int = Field(default=20_000, ge=1, description="How many rows a second are compared")
+    interval_s: float = Field(
+        default=60, ge=0, le=86_400 * 30, description="Least seconds from the start of a sweep to that of the next"
+    )
+
+
+class VerifySection(Section):
+    """Comparing both sides."""
+
+    workers: int = Field(default=2, ge=1, le=32, description="Slices compared at the same time")
+    slice_rows: int = Field(default=20_000, ge=100, le=10_000_000, description="Rows a slice is planned to have")
+    timeout_s: float = Field(
+        default=60, gt=0, le=86_400, description="Seconds to wait until what was committed before is applied"
+    )
+    findings_max: int = Field(
+        default=100, ge=0, le=100_000, description="Differences of a table that are reported with their values"
+    )
+    mask: Literal["all"] | list[str] = Field(
+        default_factory=list,
+        description="Target columns whose values are not shown: column, or schema.table.column; all for every column",
+    )
+    repair_after_restart: bool = Field(
+        default=True, description="Differences that are found after a restart of the connector are repaired unasked"
+    )
+    continuous: ContinuousSection = Field(
+        default_factory=ContinuousSection, description="Verification that sweeps for ever while the stream runs"
+    )
+
+
 class HeartbeatSection(Section):
     """Rows written to the source, which show that the whole way is open even when nothing else changes."""
 
@@ -182,12 +242,32 @@ class HeartbeatSection(Section):
 
 
 class HttpSection(Section):
-    """/metrics, /status and the probes."""
+    """/metrics, /status, the probes, and rows moved on demand."""
 
     host: str = Field(
         default="127.0.0.1", min_length=1, description="Address to listen on; only this machine by default"
     )
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 turns HTTP off")
+    token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of at least 16 characters for what changes something, POST /resync (default: off)",
+    )
+    resyncs_per_second: float = Field(
+        default=50, gt=0, le=10_000, description="Most requests to POST /resync a second; more are answered 429"
+    )
+    resync_workers: int = Field(default=4, ge=1, le=6, description="Requests to POST /resync worked on at a time")
+    resync_timeout_s: float = Field(
+        default=5, gt=0, le=60, description="Seconds in which a row must be moved; then the answer is 409 or 503"
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and (len(token.get_secret_value()) < 16 or not token.get_secret_value().isascii()):
+            raise ValueError(
+                "wrong value (expected at least 16 ASCII characters, such as `openssl rand -hex 32` gives)"
+            )
+        return token
 
 
 class LogSection(Section):

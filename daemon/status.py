@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
@@ -14,7 +14,11 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered."""
+    """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered.
+
+    mapped: the tables of the configuration; others are left over from an older one. rows_per_second: the backfill's
+    pace in each process, 0 for no limit.
+    """
 
     pipeline: str
     positions: Sequence[Position]
@@ -22,6 +26,11 @@ class Facts:
     rows_expected: Mapping[str, int]
     ends: Mapping[tuple[str, int], int]
     slot: Slot | None
+    dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(table, reason) -> open letters."""
+    paused: frozenset[str] = frozenset()
+    mapped: frozenset[str] = frozenset()
+    rows_per_second: int = 0
 
 
 def phase_of(chunks: Sequence[ChunkRow]) -> str:
@@ -42,8 +51,10 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "ledger": asdict(ledger),
         "ledger_balanced": all(position.ledger.balanced for position in facts.positions),
         "backlog_events": sum(_behind(position, facts) for position in facts.positions),
+        "dead_letters_open": sum(facts.dead_letters.values()),
         "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
         "slot": asdict(facts.slot) if facts.slot else None,
+        "rows_per_second": facts.rows_per_second or None,
     }
 
 
@@ -58,7 +69,10 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "bytes_loaded": sum(chunk.bytes for chunk in chunks),
         "rows_expected": facts.rows_expected.get(name, 0),
         "backlog_events": sum(_behind(position, facts) for position in positions),
+        "dead_letters_open": sum(count for (table, _), count in facts.dead_letters.items() if table == name),
         "ledger": asdict(ledger),
+        "paused": name in facts.paused,
+        "mapped": name in facts.mapped,
     }
 
 
@@ -80,9 +94,18 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
         rows = f"{table['rows_loaded']:,} of ~{table['rows_expected']:,}"
         lines.append(
             f"{name:32} {f'{done}/{total}':>11} {done / total:>5.0%} {rows:>25} {table['bytes_loaded'] / 1e6:>9,.1f} "
-            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}"
+            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}{_mark(table)}"
         )
+    if letters := status["dead_letters_open"]:
+        lines.append(f"dead letters: {letters} open (`changeover dlq list`)")
     return [*lines, _slot_line(status["slot"])]
+
+
+def _mark(table: Mapping[str, Any]) -> str:
+    """What a line of a table ends with, where it does not go on."""
+    if not table["mapped"]:
+        return "  not in the mapping"
+    return "  PAUSED" if table["paused"] else ""
 
 
 def _slot_line(slot: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,27 +14,48 @@ from typing import TYPE_CHECKING
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
-from connectors.kafka.topics import Topics, admin_client
+from connectors.kafka.log import LogReader
+from connectors.kafka.topics import Topics, admin_client, table_topics
+from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.session import translated
+from connectors.postgresql.session import statement_limit, translated
+from connectors.postgresql.sides import Reader
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
+from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
-from daemon.decoders import decoders
+from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
+from daemon.decoders import decoders, table_decoder
+from daemon.explain import Sides
+from daemon.extras import Extras
+from daemon.fences import Fences
+from daemon.metrics import Metrics
+from daemon.on_demand import OnDemand
+from daemon.planning import Bench
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
+from daemon.table_resync import TableResync
+from daemon.verify.mask import Mask
+from daemon.verify.repair import Repairer
+from daemon.verify.sweep import Manner
+from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
+from mappers.functions import FunctionCatalog
 
 if TYPE_CHECKING:
-    from daemon.doctor.gather import Sides
+    from daemon.doctor.gather import Sides as DoctorSides
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
+GATE_LIMIT_S = 10.0
+"""How long `plan --batch` waits until the source shows the transactions of the batch."""
+DELIVERY_LIMIT_S = 10.0
+"""How long `explain` waits for the connector to deliver what the source had when it was read."""
 HARMLESS_S = 5
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
@@ -70,29 +91,22 @@ class Parts:
         section = self.config.source
         return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
 
-    def harmless(self) -> Sides:
+    def harmless(self) -> DoctorSides:
         """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
         from connectors.kafka.cluster import Cluster
         from connectors.kafka.connect import Connect
         from connectors.postgresql.doctor import READ_ONLY
-        from daemon.doctor.gather import Sides
+        from daemon.doctor.gather import Sides as DoctorSides
 
         source, target, kafka = self.config.source, self.config.target, self.config.kafka
         connect = self.config.connect
-        return Sides(
+        return DoctorSides(
             PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
             PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
             Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
             Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
             self.control,
         )
-
-    def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
-        """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
-        if self.config.connect is not None and not self.config.connect.managed:
-            from daemon.foreign import check_foreign
-
-            check_foreign(self.config, tables)
 
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""
@@ -115,9 +129,54 @@ class Parts:
         """A barrier with its own connection to the source."""
         return Barrier(self.source(), self.config.source.slot, self.wait, time.monotonic, limit_s, self.stop.is_set)
 
+    @cached_property
+    def desk(self) -> DeadLetterDesk:
+        """Sets refused rows aside."""
+        section = self.config.dead_letters
+        policy = DeadLetterPolicy(section.max, section.per_minute_max, frozenset(section.mask))
+        return DeadLetterDesk(self.control, policy)
+
     def resyncer(self) -> Resyncer:
         """Re-reads keys; with its own connection to the source."""
         return Resyncer(self.source(), self.target, self.control, self.wait_or_stop)
+
+    def table_resync(self, mapped: MappedTable, batch: int) -> TableResync:
+        """Resyncs many keys of one table."""
+        resyncer = self.resyncer()
+        return TableResync(
+            mapped, self.source(), self.target, self.control, resyncer, self.backoff, time.monotonic, batch
+        )
+
+    def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
+        """Moves rows when somebody asks for them; on connections of its own."""
+        http, limit_s = self.config.http, self.config.http.resync_timeout_s
+        limit = statement_limit(limit_s)
+        to, at = self.config.target, self.config.source
+
+        def source() -> PostgresSource:
+            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, settings=limit)
+
+        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, settings=limit)
+        size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
+        return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
+
+    def extras(self, batch: int) -> Extras:
+        """Removes target rows whose source row is gone."""
+        return Extras(self.source(), self.target, self.control, batch, self.stop.is_set)
+
+    def fences(self, limit_s: float) -> Fences:
+        """Drops key fences that a barrier has passed."""
+        ends, wait = self.broker.end_offsets, self.wait_or_stop
+        return Fences(self.source(), self.target, self.control, self.barrier(limit_s), ends, wait, time.monotonic)
+
+    def source_functions(self) -> FunctionCatalog:
+        """The functions that a predicate over the source may call."""
+        source = self.source()
+        try:
+            with translated("source", source.url):
+                return FunctionCatalog(load_functions(source.connection()))
+        finally:
+            source.close()
 
     def tables(self) -> dict[str, MappedTable]:
         """The mapping against both catalogues. Raises ConfigError with all problems."""
@@ -137,6 +196,38 @@ class Parts:
         barrier = self.barrier(limit_s)
         stream = StreamNames(self.config.source.slot, self.config.source.publication)
         return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, stream, chunk_rows)
+
+    def reader(self) -> Reader:
+        """Reads both sides for verification, with connections of its own."""
+        section = self.config.target
+        target = PostgresTarget(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+        return Reader(self.source(), target)
+
+    def verifier(
+        self,
+        tables: Mapping[str, MappedTable],
+        manner: Manner,
+        stopping: Callable[[], bool],
+        limit_s: float | None = None,
+        told: Callable[[str, int], None] = lambda table, rows: None,
+    ) -> Verifier:
+        """Compares both sides. limit_s: how long a barrier may take; the configuration's unless given."""
+        topics, messages = self.topics(tables)
+
+        def ends(wanted: Collection[str]) -> dict[tuple[str, int], int]:
+            return self.broker.end_offsets([messages.name, *(topics[name].name for name in wanted)])
+
+        around = Around(
+            target=self.target,
+            control=self.control,
+            make_reader=self.reader,
+            barrier=self.barrier(limit_s or self.config.verify.timeout_s),
+            ends=ends,
+            progress=self.progress,
+            repairer=lambda: Repairer(self.resyncer(), self.reader()),
+            mask=Mask(self.config.verify.mask),
+        )
+        return Verifier(self.pushdowns(tables), around, manner, stopping, told)
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
@@ -162,6 +253,53 @@ class Parts:
 
         return make
 
+    def log_reader(self) -> LogReader:
+        """Reads the log without any effect on the consumer group."""
+        kafka = self.config.kafka
+        return LogReader(settings(kafka.bootstrap_servers, kafka.group, kafka.settings, client_id="changeover-look"))
+
+    def sides(self) -> Sides:
+        """Where `explain` looks."""
+        return Sides(
+            self.config.pipeline,
+            self.source(),
+            self.target,
+            self.control,
+            self.log_reader,
+            table_decoder,
+            lambda: self.barrier(DELIVERY_LIMIT_S),
+        )
+
+    def plan_bench(self, tables: Mapping[str, MappedTable]) -> Bench:
+        """Where `plan` tries its samples. Where the broker does not tell, topics count as they will be made."""
+        topics = table_topics(
+            self.config.source.topic_prefix, {(m.table.schema, m.table.name) for m in tables.values()}
+        )
+        try:
+            counts = self.broker.partition_counts(topics.values())
+        except ChangeoverError:
+            counts = {}
+        named = {name: topics[mapped.table.schema, mapped.table.name] for name, mapped in tables.items()}
+        partitions = {name: counts.get(topic, self.config.kafka.partitions) for name, topic in named.items()}
+        return Bench(self.source(), self.target, self.control, partitions)
+
+    def batch_bench(self, tables: Mapping[str, MappedTable]) -> BatchBench:
+        """What `plan --batch` tries a batch with."""
+        made = decoders(tables, *self.topics(tables))
+        wait = self.limited_wait(GATE_LIMIT_S)
+        return BatchBench(tables, self.source(), self.target, self.control, self.desk, self.log_reader, made, wait)
+
+    def limited_wait(self, limit_s: float) -> Callable[[], None]:
+        """Between looks, for so long in all; then a TransientError."""
+        deadline = time.monotonic() + limit_s
+
+        def wait() -> None:
+            if time.monotonic() > deadline:
+                raise TransientError("a transaction of the batch is not visible at the source yet", hint="try again")
+            self.wait_or_stop()
+
+        return wait
+
     def positions(self) -> list[Position]:
         """Where the target stands."""
         with self.target.begin() as transaction:
@@ -179,13 +317,29 @@ class Parts:
                 return [], []
             return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
+    def rows_expected(self) -> dict[str, int]:
+        """Table -> the source's row count when it joined."""
+        with self.target.begin() as transaction:
+            return self.control.tables.rows_expected(transaction.control)
+
+    def paused(self) -> frozenset[str]:
+        """The tables that are paused; none before the first start."""
+        with self.target.begin() as transaction:
+            exists = self.control.exists(transaction.control)
+            return self.control.tables.paused(transaction.control) if exists else frozenset()
+
     def facts(self) -> Facts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
+        letters: dict[tuple[str, str], int] = {}
+        pace, paused = None, frozenset[str]()
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
+                letters = self.control.dead_letters.counts(transaction.control)
+                paused = self.control.tables.paused(transaction.control)
+                pace = self.control.pipeline.pace(transaction.control)
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -195,4 +349,6 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
+        mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
+        pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from connectors.control.schema import mapping, pipeline
@@ -48,6 +48,40 @@ class PipelineState:
     def lock_start(self, connection: Connection) -> None:
         """Held to the end of the transaction: one process at a time starts a pipeline of this name."""
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 77))"), {"name": self.name})
+
+    def pace(self, connection: Connection) -> int | None:
+        """The backfill's rows a second as set at runtime: None as configured, 0 without a limit."""
+        query = select(pipeline.c.rows_per_second).where(pipeline.c.pipeline == self.name)
+        found: int | None = connection.execute(query).scalar()
+        return found
+
+    def set_pace(self, connection: Connection, rows_per_second: int | None) -> None:
+        """Set the backfill's pace for every process, as `pace` gives it."""
+        mine = update(pipeline).where(pipeline.c.pipeline == self.name)
+        connection.execute(mine.values(rows_per_second=rows_per_second))
+
+    def suspicion(self, connection: Connection) -> str | None:
+        """Why the rows must be verified before the pipeline is ready again, as JSON; None where there is no reason."""
+        return connection.execute(select(pipeline.c.suspicion).where(pipeline.c.pipeline == self.name)).scalar()
+
+    def suspect(self, connection: Connection, suspicion: str | None, was: str | None) -> bool:
+        """Change the suspicion by compare-and-set; False where another process changed it first."""
+        mine = update(pipeline).where(pipeline.c.pipeline == self.name, pipeline.c.suspicion.is_not_distinct_from(was))
+        return connection.execute(mine.values(suspicion=suspicion)).rowcount == 1
+
+    def connector_session(self, connection: Connection) -> str | None:
+        """The connector's session at the source as it was last seen; None before that."""
+        query = select(pipeline.c.connector_session).where(pipeline.c.pipeline == self.name)
+        return connection.execute(query).scalar()
+
+    def see_connector(self, connection: Connection, session: str) -> None:
+        """The connector reads from the source in this session."""
+        mine = update(pipeline).where(pipeline.c.pipeline == self.name)
+        connection.execute(mine.values(connector_session=session))
+
+    def clock(self, connection: Connection) -> str:
+        """The target's clock, ISO 8601: what suspicions and sweeps are compared by."""
+        return str(connection.execute(select(func.clock_timestamp())).scalar_one().isoformat())
 
     def fingerprints(self, connection: Connection) -> dict[str, str]:
         """Entry name -> the fingerprint its rows were made with."""

@@ -47,6 +47,7 @@ pipeline = Table(
     Column("phase", Text, nullable=False),
     Column("rows_per_second", Integer, comment="a pace set at runtime; null: as configured"),
     Column("suspicion", Text, comment="JSON: why the rows must be verified before the pipeline is ready again"),
+    Column("connector_session", Text, comment="the connector's session at the source, as it was last seen"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
@@ -159,14 +160,18 @@ verification = Table(
     metadata,
     Column("pipeline", Text, nullable=False),
     Column("entry", Text, nullable=False),
-    Column("slice", Integer, nullable=False),
     Column("sweep", BigInteger, nullable=False),
+    Column("slice", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("lower", Text),
+    Column("upper", Text),
     Column("rows", BigInteger, nullable=False, server_default=text("0")),
     Column("differences", BigInteger, nullable=False, server_default=text("0")),
-    Column("began_at", DateTime(timezone=True), nullable=False),
+    Column("unsettled", BigInteger, nullable=False, server_default=text("0")),
+    Column("began_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     Column("done_at", DateTime(timezone=True)),
-    PrimaryKeyConstraint("pipeline", "entry", "slice"),
-    comment="what the sweep in hand has compared, so that it can be resumed, and how old each slice's comparison is",
+    PrimaryKeyConstraint("pipeline", "entry", "sweep", "slice"),
+    comment="what the sweeps have compared, so that they can be resumed, and how old each slice's comparison is",
 )
 
 finding = Table(
@@ -201,7 +206,7 @@ audit = Table(
 UPGRADES = {
     2: (
         f"ALTER TABLE {DEFAULT_SCHEMA}.pipeline ADD COLUMN IF NOT EXISTS rows_per_second integer,"
-        " ADD COLUMN IF NOT EXISTS suspicion text",
+        " ADD COLUMN IF NOT EXISTS suspicion text, ADD COLUMN IF NOT EXISTS connector_session text",
         f"ALTER TABLE {DEFAULT_SCHEMA}.table_state ADD COLUMN IF NOT EXISTS paused boolean NOT NULL DEFAULT false",
     ),
 }

@@ -19,12 +19,18 @@ SAMPLE_ABOVE_ROWS = 3_000_000
 SAMPLE_PER_CHUNK = 60
 
 
-def bounds(connection: psycopg.Connection, table: Table, key: Sequence[str], chunk_rows: int) -> list[Bound]:
+def bounds(
+    connection: psycopg.Connection,
+    table: Table,
+    key: Sequence[str],
+    chunk_rows: int,
+    sample_above: int = SAMPLE_ABOVE_ROWS,
+) -> list[Bound]:
     """Where to cut the table's key space so that a chunk has about `chunk_rows` rows, ascending.
 
-    Exact for small tables (a walk over the key's index), from a sample of pages for large ones.
+    Exact for small tables (a walk over the key's index), from a sample of pages for those of more than `sample_above`.
     """
-    if table.rows_estimate > SAMPLE_ABOVE_ROWS:
+    if table.rows_estimate > sample_above:
         return _sampled_bounds(connection, table, key, chunk_rows)
     return _walked_bounds(connection, table, key, chunk_rows)
 
@@ -71,7 +77,7 @@ def locate(
     ]
     query = sql.SQL(
         "SELECT {edges} FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n)"
-        " LEFT JOIN {table} AS s ON false ORDER BY n"
+        " LEFT JOIN {table} AS s ON false ORDER BY x.n"
     ).format(
         edges=sql.SQL(" + ").join(edges),
         arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),

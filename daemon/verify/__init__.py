@@ -1,0 +1,1 @@
+"""Verification: whether the target holds what the mapping makes of the source. Compares, confirms, reports, repairs."""
