@@ -13,6 +13,7 @@ from connectors.kafka.log import LogReader
 from connectors.postgresql.rehearsal import Rehearsal
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
+from connectors.snapshot import Snapshot, widen
 from connectors.tables import MappedTable
 from daemon.dead_letters import DeadLetterDesk
 from daemon.exchange import Exchanger
@@ -83,7 +84,8 @@ def _rehearse(bench: BatchBench, positions: Sequence[Position], events_max: int)
     with bench.target.rehearse(LOCK_TIMEOUT_S) as rehearsal:
         told = _decisions(bench, rehearsal, batch)
         ledger, error = _applied(bench, rehearsal, batch)
-        told = _without(bench, rehearsal, _set_aside(bench, rehearsal, told))
+        told = _set_aside(bench, rehearsal, _read_again(bench, rehearsal, told))
+        told = _without(bench, rehearsal, told)
     return Rehearsed(batch, [*told, *truncated], ledger, behind, error or problem)
 
 
@@ -215,6 +217,40 @@ def _applied(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> tuple[Led
     if applied is None:
         raise failed[-1]
     return sum((advance.ledger for advance in applied.advances), Ledger()), ""
+
+
+def _read_again(bench: BatchBench, rehearsal: Rehearsal, told: Sequence[Told]) -> list[Told]:
+    """The same with the events that took a reading of the source: their keys have a fence now that sees them."""
+    fences: dict[tuple[str, str], Snapshot] = {}
+    with rehearsal.begin() as transaction:
+        for name, mapped in bench.tables.items():
+            keys = {
+                mapped.form.name(one.seen.change.key) for one in told if _table(bench, one) == name and _written(one)
+            }
+            found = bench.control.fences.get(transaction.control, name, keys) if keys else {}
+            fences |= {(name, key): fence for key, fence in found.items()}
+    return [_under(one, fences.get(_name(bench, one))) if _written(one) else one for one in told]
+
+
+def _under(one: Told, fence: Snapshot | None) -> Told:
+    xid = one.seen.change.xid
+    if fence is None or xid is None or not fence.sees(widen(xid, fence.xmax)):
+        return one
+    return replace(one, outcome=Outcome.READ_AGAIN, detail="the row would be read from the source")
+
+
+def _written(one: Told) -> bool:
+    return one.outcome in (Outcome.APPLIED, Outcome.SUPERSEDED)
+
+
+def _table(bench: BatchBench, one: Told) -> str | None:
+    return bench.decoders[one.seen.topic][0]
+
+
+def _name(bench: BatchBench, one: Told) -> tuple[str, str]:
+    table = _table(bench, one)
+    assert table is not None
+    return table, bench.tables[table].form.name(one.seen.change.key)
 
 
 def _set_aside(bench: BatchBench, rehearsal: Rehearsal, told: Sequence[Told]) -> list[Told]:

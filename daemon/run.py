@@ -16,7 +16,6 @@ from connectors.postgresql.session import server_of
 from daemon.bucket import TokenBucket
 from daemon.buffer import Buffer
 from daemon.exchange import Exchanger
-from daemon.foreign import check_foreign
 from daemon.health import Health
 from daemon.heartbeat import Heartbeat
 from daemon.http import Answer, Post, Server, serve
@@ -106,7 +105,7 @@ class Daemon:
     def _start(self, decided: Mapping[str, Any]) -> Running:
         self._health.beat()
         tables = self._parts.tables()
-        check_foreign(self._parts.config, tables)
+        self._parts.check_connector(tables)
         topics, messages = self._parts.topics(tables)
         start = self._parts.start()
         try:

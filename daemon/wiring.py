@@ -108,6 +108,13 @@ class Parts:
             self.control,
         )
 
+    def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
+        """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
+        if self.config.connect is not None and not self.config.connect.managed:
+            from daemon.foreign import check_foreign
+
+            check_foreign(self.config, tables)
+
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""
         self.stop.wait(LOOK_S)

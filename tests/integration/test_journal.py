@@ -75,7 +75,7 @@ def test_it_is_trimmed_by_number_and_by_age(target: PostgresTarget) -> None:
         assert control.journal.trim(transaction.control, "t", 0, hours=1, rows=5) == 15
     assert rows(target, control) == [(NOT_CONSUMED, 10), *((n, n + 1) for n in range(25, 30))]
     with target.begin() as transaction:
-        old = "UPDATE changeover.journal SET committed_at = now() - interval '90 minutes' WHERE start_offset < 28"
+        old = "UPDATE changeover.journal SET committed_at = now() - interval '100 minutes' WHERE start_offset < 28"
         transaction.control.execute(text(old))
         assert control.journal.trim(transaction.control, "t", 0, hours=1.5, rows=5) == 3
     assert rows(target, control) == [(NOT_CONSUMED, 10), (28, 29), (29, 30)], "its first row is never trimmed"
