@@ -17,7 +17,6 @@ from connectors.control.audit import AuditRow
 from connectors.tables import MappedTable
 from connectors.waiting import Patience
 from daemon.config import Config, load
-from daemon.foreign import check_foreign
 from daemon.prepare import Topic
 from daemon.wiring import Parts
 from mappers.errors import ChangeoverError, ConfigError, FatalError, NotReadyError, Problem, TransientError
@@ -86,7 +85,7 @@ def check(parts: Parts, digest: str) -> Running:
     and NotReadyError where the pipeline has not been started.
     """
     tables = parts.tables()
-    check_foreign(parts.config, tables)
+    parts.check_connector(tables)
     topics, messages = parts.topics(tables)
     start = parts.start()
     try:

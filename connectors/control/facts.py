@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Column, Connection, Table, func, select, text
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.pipeline import PipelineRow
-from connectors.control.schema import VERSION, chunk, dead_letter, metadata, pipeline, schema_version, table_state
+from connectors.control.schema import (
+    VERSION,
+    chunk,
+    dead_letter,
+    finding,
+    metadata,
+    pipeline,
+    schema_version,
+    table_state,
+)
 from connectors.control.store import ControlStore
 
 
@@ -17,8 +27,9 @@ from connectors.control.store import ControlStore
 class ControlState:
     """A pipeline's control state. version: of the control schema; None where there is none.
 
-    The rest is empty where the pipeline was never started, or the schema's version is not this program's. dead_letters:
-    table -> how many are open. backfill_s: how long the chunks that are done took together, from first to last.
+    The rest is empty where the pipeline was never started, or the schema's version is not this program's. dead_letters,
+    differences (found by a verification): source table -> how many are open. backfill_s: how long the chunks that are
+    done took together, from first to last.
     """
 
     version: int | None
@@ -29,6 +40,7 @@ class ControlState:
     chunks: tuple[ChunkRow, ...] = ()
     paused: tuple[str, ...] = ()
     dead_letters: Mapping[str, int] = field(default_factory=dict)
+    differences: Mapping[str, int] = field(default_factory=dict)
     backfill_s: float = 0.0
 
     @property
@@ -46,8 +58,6 @@ def control_state(connection: Connection, store: ControlStore) -> ControlState:
     row = store.pipeline.get(connection) if version == VERSION else None
     if row is None:
         return ControlState(version)
-    mine, open_ = dead_letter.c.pipeline == store.name, dead_letter.c.state == "open"
-    letters = select(dead_letter.c.table_name, func.count()).where(mine, open_).group_by(dead_letter.c.table_name)
     paused = select(table_state.c.table_name).where(table_state.c.pipeline == store.name, table_state.c.paused)
     took = select(func.max(chunk.c.done_at) - func.min(chunk.c.claimed_at)).where(chunk.c.pipeline == store.name)
     elapsed = connection.execute(took).scalar()
@@ -59,6 +69,13 @@ def control_state(connection: Connection, store: ControlStore) -> ControlState:
         positions=tuple(store.positions.all(connection)),
         chunks=tuple(store.chunks.all(connection)),
         paused=tuple(connection.execute(paused.order_by(table_state.c.table_name)).scalars()),
-        dead_letters={found[0]: found[1] for found in connection.execute(letters)},
+        dead_letters=_open(connection, store.name, dead_letter, dead_letter.c.table_name),
+        differences=_open(connection, store.name, finding, finding.c.table_name),
         backfill_s=elapsed.total_seconds() if elapsed is not None else 0.0,
     )
+
+
+def _open(connection: Connection, name: str, table: Table, by: Column[Any]) -> dict[str, int]:
+    """How many rows of the pipeline are open, by the values of a column."""
+    query = select(by, func.count()).where(table.c.pipeline == name, table.c.state == "open").group_by(by)
+    return {found[0]: found[1] for found in connection.execute(query)}

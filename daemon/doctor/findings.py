@@ -64,7 +64,7 @@ Verdict = str | Skipped | Sequence[Fault]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. (area, name, about) tells it from all others."""
+    """One line of the report. about: the table, topic or setting, where a check looks at several."""
 
     area: str
     name: str

@@ -123,7 +123,7 @@ def _policy(case: Case) -> Verdict:
 
 
 def _retention(case: Case) -> Verdict:
-    """Longer than the configuration says, and than the backfill takes; and not by size."""
+    """Longer than the configuration says, and than the backfill takes."""
     faults = []
     wanted_ms, backfill_s = _wanted_ms(case), backfill_left_s(case)
     for topic in case.kafka.topics.values():
@@ -143,9 +143,15 @@ def _kept(case: Case, topic: TopicState, wanted_ms: int, backfill_s: float) -> I
             yield warn(f"{seen}, below kafka.retention_h ({wanted_ms} ms)", *mend, topic.name)
         elif kept_ms / 1000 < backfill_s * BACKFILL_TIMES:
             yield warn(f"{seen}, and the backfill takes about {duration(backfill_s)}", *mend, topic.name)
-    if (kept := _number(topic, "retention.bytes")) >= 0:
-        seen = f"retention.bytes is {kept} ({size(kept)}): unread events may be removed whatever their age"
-        yield warn(seen, *_alter(case, topic.name, "retention.bytes", -1), topic.name)
+
+
+def _retention_bytes(case: Case) -> Verdict:
+    faults = []
+    for name, topic in case.kafka.topics.items():
+        if (kept := _number(topic, "retention.bytes")) >= 0:
+            seen = f"retention.bytes is {kept} ({size(kept)}): unread events may be removed whatever their age"
+            faults.append(warn(seen, *_alter(case, name, "retention.bytes", -1), name))
+    return faults or "no topic has one"
 
 
 def _number(topic: TopicState, setting: str) -> int:
@@ -237,7 +243,8 @@ CHECKS = (
     Check("same topics", "no topic was deleted and created again", _ids, (KAFKA, CONTROL)),
     Check("positions", "every position is within its partition", _positions, (KAFKA, CONTROL)),
     Check("cleanup policy", "no topic is compacted", _policy, NEED),
-    Check("retention", "events outlive the backfill, and are not removed by size", _retention, (KAFKA, SOURCE)),
+    Check("retention", "events outlive the backfill, and are kept as long as configured", _retention, (KAFKA, SOURCE)),
+    Check("retention by size", "events are not removed by size", _retention_bytes, NEED),
     Check("unread events", "no unread event is near its removal", _unread, (KAFKA, CONTROL)),
     Check("message size", "large rows fit", _message_size, NEED),
     Check(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from connectors.chunks import ChunkState, Ledger
-from connectors.control.schema import DEFAULT_SCHEMA
 from daemon.doctor.case import CONTROL, MAPPING, Case
 from daemon.doctor.findings import Check, How, Skipped, Verdict, fail, warn
 from daemon.doctor.words import counted
@@ -58,22 +57,33 @@ def _ledger(case: Case) -> Verdict:
 
 def _dead_letters(case: Case) -> Verdict:
     faults = [
-        warn(f"{counted(count, 'dead letter')}: their rows are not current", "changeover dlq list", How.SHELL, table)
+        warn(
+            f"{counted(count, 'dead letter')}: their rows are not current",
+            f"changeover dlq retry --table {table} # once the cause is mended: `changeover dlq list` tells it",
+            How.SHELL,
+            table,
+        )
         for table, count in sorted(case.control.dead_letters.items())
     ]
     return faults or "none is open"
 
 
-def _paused(case: Case) -> Verdict:
-    name = _literal(case.config.pipeline)
+def _differences(case: Case) -> Verdict:
     faults = [
         warn(
-            "it is paused: its events wait",
-            f"UPDATE {DEFAULT_SCHEMA}.table_state SET paused = false, version = version + 1 "
-            f"WHERE pipeline = {name} AND table_name = {_literal(table)}",
-            How.TARGET,
+            f"a verification found {counted(count, 'difference')}",
+            f"changeover resync --table {table} --findings",
+            How.SHELL,
             table,
         )
+        for table, count in sorted(case.control.differences.items())
+    ]
+    return faults or "none is open"
+
+
+def _paused(case: Case) -> Verdict:
+    faults = [
+        warn("it is paused: its events wait", f"changeover resume --table {table}", How.SHELL, table)
         for table in case.control.paused
     ]
     return faults or "no table is paused"
@@ -85,16 +95,13 @@ def _suspicion(case: Case) -> Verdict:
     return "nothing casts doubt on the rows"
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 CHECKS = (
     Check("state", "said: where the pipeline stands", _started, NEED),
     Check("mappings", "no mapping changed since its rows were made", _fingerprints, (CONTROL, MAPPING)),
     Check("chunks", "said: what is left of the backfill", _chunks, NEED),
     Check("ledger", "every consumed event has exactly one outcome", _ledger, NEED),
     Check("dead letters", "none is open", _dead_letters, NEED),
+    Check("differences", "no difference that a verification found is open", _differences, NEED),
     Check("paused", "no table is paused", _paused, NEED),
     Check("suspicion", "nothing casts doubt on the rows", _suspicion, NEED),
 )

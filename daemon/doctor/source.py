@@ -14,7 +14,6 @@ from daemon.doctor.words import duration, size
 
 AREA = "source"
 NEED = (SOURCE,)
-SPARE_SLOTS = 1
 RETAINED_BYTES = 10 << 30
 """So much WAL kept for the slot is worth a warning where nothing limits it."""
 SHARE_WARN, SHARE_FAIL = 0.5, 0.9

@@ -324,9 +324,12 @@ CASES = (
            {("pipeline", "suspicion", ""): "warn"},
            mended=at_target("UPDATE changeover.pipeline SET suspicion = NULL")),
     Broken("dead letter", at_target("INSERT INTO changeover.dead_letter (pipeline, table_name, key, reason, error)"
-                                    " VALUES ('@', 'public.users', '[1]', 'constraint', 'x')"),
-           {("pipeline", "dead letters", "public.users"): "warn"},
-           mended=at_target("UPDATE changeover.dead_letter SET state = 'skipped'")),
+                                    " VALUES ('@', 'public.users', '[\"1\"]', 'constraint', 'x')"),
+           {("pipeline", "dead letters", "public.users"): "warn"}),
+    Broken("difference", at_target("INSERT INTO changeover.finding"
+                                   " (pipeline, entry, table_name, source_key, target_key, kind) VALUES ('@',"
+                                   " 'public.users -> app.users', 'public.users', '[\"1\"]', '[\"1\"]', 'different')"),
+           {("pipeline", "differences", "public.users"): "warn"}),
     Broken("ledger", at_target("UPDATE changeover.checkpoint SET consumed = consumed + 1 WHERE topic = '@.message'"),
            {("pipeline", "ledger", "@.message[0]"): "fail"},
            mended=at_target("UPDATE changeover.checkpoint SET consumed = consumed - 1 WHERE topic = '@.message'")),
@@ -335,7 +338,8 @@ CASES = (
            mended=at_target("UPDATE changeover.pipeline SET source_id = substr(source_id, 3)")),
     Broken("compaction", topic_set("users", cleanup_policy="compact"), topic("cleanup policy", "users")),
     Broken("retention", topic_set("orders", retention_ms="60000"), topic("retention", "orders", "warn")),
-    Broken("retention by size", topic_set("orders", retention_bytes="1000"), topic("retention", "orders", "warn")),
+    Broken("retention by size", topic_set("orders", retention_bytes="1000"),
+           topic("retention by size", "orders", "warn")),
     Broken("message size", topic_set("parts", max_message_bytes="1000"), topic("message size", "parts", "warn")),
     Broken("copies", topic_set("items", min_insync_replicas="2"), topic("copies", "items")),
     Broken("stopped", rest("PUT", "/stop"), {("connect", "running", ""): "fail"},

@@ -228,12 +228,30 @@ class Clinic:
             assert '"error_code"' not in done.stdout, done.stdout
 
     def moved(self, *arguments: str) -> None:
-        """Run the daemon until everything is there, and end it in good order."""
+        """Run the daemon until everything is there, and end it in good order.
+
+        What was decided about rows that are there already must have been carried out first: the old state would do.
+        """
+        before = self._began()
         with self.pipeline.run(*arguments) as daemon:
+            if "--anew" in arguments:
+                self.pipeline.until(daemon, lambda: self._began() != before, 60, "the pipeline begins anew")
+            if "--accept-mapping" in arguments:
+                self.pipeline.until(daemon, self._accepted, 60, "the mapping is accepted")
             self.pipeline.wait_lag_zero(daemon, 120)
             daemon.killed = True
             daemon.terminate()
             assert daemon.wait(40) == 0, daemon.output()
+
+    def _accepted(self) -> bool:
+        return all(line[:2] != ("pipeline", "mappings") for line in self.doctor().bad)
+
+    def _began(self) -> object:
+        """When the pipeline began, by its own state; None where it has not."""
+        with open_url(self.databases.target_url) as connection:
+            if connection.execute("SELECT to_regclass('changeover.pipeline')").fetchone() == (None,):
+                return None
+            return connection.execute("SELECT created_at FROM changeover.pipeline").fetchone()
 
 
 def _run(url: str, statements: tuple[str, ...]) -> None:

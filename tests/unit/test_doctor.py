@@ -364,8 +364,11 @@ CASES: list[tuple[dict[str, Any], tuple[str, str, str], str, str, str]] = [
     (control(fingerprints={ENTRIES[0].name: "old"}), ("pipeline", "mappings", ENTRIES[0].name), "fail", "changed",
      "changeover run --accept-mapping app.users"),
     (control(dead_letters={"public.users": 2}), ("pipeline", "dead letters", "public.users"), "warn", "2 dead letters",
-     "changeover dlq"),
-    (control(paused=("public.users",)), ("pipeline", "paused", "public.users"), "warn", "paused", "SET paused = false"),
+     "changeover dlq retry --table public.users"),
+    (control(paused=("public.users",)), ("pipeline", "paused", "public.users"), "warn", "paused",
+     "changeover resume --table public.users"),
+    (control(differences={"public.users": 1}), ("pipeline", "differences", "public.users"), "warn", "1 difference",
+     "changeover resync --table public.users --findings"),
     (control(suspicion="{}"), ("pipeline", "suspicion", ""), "warn", "verified", "changeover verify"),
     (position(ledger=Ledger(10, 9)), ("pipeline", "ledger", f"{FIRST}[0]"), "fail", "of 10 consumed", "bug"),
 ]  # fmt: skip
@@ -377,7 +380,7 @@ for name_, bad_, level_, says_, mend_ in (
     ("min.insync.replicas", "2", "fail", "nothing can be written", "min.insync.replicas=1"),
     ("unclean.leader.election.enable", "true", "warn", "may be lost", "unclean.leader.election.enable=false"),
 ):
-    check_ = {"cleanup.policy": "cleanup policy", "retention.ms": "retention", "retention.bytes": "retention",
+    check_ = {"cleanup.policy": "cleanup policy", "retention.ms": "retention", "retention.bytes": "retention by size",
               "max.message.bytes": "message size"}.get(name_, "copies")  # fmt: skip
     state_ = replace(topic(FIRST), settings={**topic(FIRST).settings, name_: bad_})
     CASES.append(({f"found_kafka.topics[{FIRST}]": state_}, ("kafka", check_, FIRST), level_, says_, mend_))
