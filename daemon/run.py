@@ -121,15 +121,21 @@ class Daemon:
         workers = Workers(
             self._parts.path, config.backfill.workers if self._backfill else 0, self._parts.backoff().wait
         )
+        self._verification = self._parts.continuous(
+            tables, self._metrics, self._health, lambda: (messages.name, 0) in reader.partitions, self._failed
+        )
         reader.start()
         heartbeat.start()
+        self._verification.start()
         try:
             self._loop(reader, writer, workers)
         finally:
             heartbeat.stop()
+            self._verification.stop()
             workers.stop(config.stream.shutdown_deadline_s)
             reader.stop()
             reader.join(config.stream.shutdown_deadline_s)
+            self._verification.join(config.stream.shutdown_deadline_s)
 
     def _loop(self, reader: Reader, writer: Writer, workers: Workers) -> None:
         section = self._parts.config.stream
@@ -148,6 +154,7 @@ class Daemon:
     def _write(self, reader: Reader, writer: Writer, batch: Batch) -> None:
         began = time.monotonic()
         try:
+            self._parts.backoff().call(lambda: self._verification.notice(batch), self._failed)
             applied = writer.write(batch)
             if applied is None:
                 return

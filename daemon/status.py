@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
+from connectors.control.verification import SweepRow
 from connectors.postgresql.slots import Slot
+from daemon.verify.age import verified
 
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered."""
+    """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered.
+
+    sweeps: the newest first. findings: entry -> differences that nobody has mended. suspicion: as it is stored.
+    """
 
     pipeline: str
     positions: Sequence[Position]
@@ -22,6 +28,9 @@ class Facts:
     rows_expected: Mapping[str, int]
     ends: Mapping[tuple[str, int], int]
     slot: Slot | None
+    sweeps: Sequence[SweepRow] = ()
+    findings: Mapping[str, int] = field(default_factory=dict)
+    suspicion: str | None = None
 
 
 def phase_of(chunks: Sequence[ChunkRow]) -> str:
@@ -44,6 +53,7 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "backlog_events": sum(_behind(position, facts) for position in facts.positions),
         "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
         "slot": asdict(facts.slot) if facts.slot else None,
+        "suspicion": json.loads(facts.suspicion) if facts.suspicion else None,
     }
 
 
@@ -59,7 +69,14 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "rows_expected": facts.rows_expected.get(name, 0),
         "backlog_events": sum(_behind(position, facts) for position in positions),
         "ledger": asdict(ledger),
+        "verification": _verification(name, facts),
     }
+
+
+def _verification(name: str, facts: Facts) -> dict[str, Any] | None:
+    """None for a table that has never been verified whole."""
+    found = verified(facts.sweeps, facts.findings).get(name)
+    return asdict(found) if found else None
 
 
 def _behind(position: Position, facts: Facts) -> int:
@@ -73,16 +90,26 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
     backlog = f"backlog {status['backlog_events']:,} events"
     lines = [
         f"pipeline {status['pipeline']}: {status['phase']}, {backlog}, ledger {balanced}",
-        f"{'table':32} {'chunks':>11} {'done':>5} {'rows':>25} {'MB':>9} {'backlog':>9} {'applied':>12}",
+        f"{'table':32} {'chunks':>11} {'done':>5} {'rows':>25} {'MB':>9} {'backlog':>9} {'applied':>12} "
+        f"{'verified':>24}",
     ]
     for name, table in status["tables"].items():
         done, total = table["chunks_done"], table["chunks_total"]
         rows = f"{table['rows_loaded']:,} of ~{table['rows_expected']:,}"
         lines.append(
             f"{name:32} {f'{done}/{total}':>11} {done / total:>5.0%} {rows:>25} {table['bytes_loaded'] / 1e6:>9,.1f} "
-            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}"
+            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,} {_verified(table['verification']):>24}"
         )
+    if status["suspicion"]:
+        lines.append(f"verification: {status['suspicion']['reason']}; not ready until every row has been verified")
     return [*lines, _slot_line(status["slot"])]
+
+
+def _verified(verification: Mapping[str, Any] | None) -> str:
+    if verification is None:
+        return "never"
+    found = verification["differences"]
+    return f"{verification['age_s']:,.0f} s ago, {f'{found:,} DIFFER' if found else 'equal'}"
 
 
 def _slot_line(slot: Mapping[str, Any] | None) -> str:

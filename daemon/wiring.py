@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
@@ -23,12 +24,15 @@ from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config import Config
 from daemon.decoders import decoders
+from daemon.health import Health
+from daemon.metrics import Metrics
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
+from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
 from daemon.verify.repair import Repairer
 from daemon.verify.sweep import Manner
@@ -146,6 +150,31 @@ class Parts:
         )
         return Verifier(self.pushdowns(tables), around, manner, stopping, told)
 
+    def continuous(
+        self,
+        tables: Mapping[str, MappedTable],
+        metrics: Metrics,
+        health: Health,
+        owner: Callable[[], bool],
+        failed: Callable[[ChangeoverError], None],
+    ) -> Continuous:
+        """The thread that verifies while `run` streams."""
+        section = self.config.verify
+
+        def make(rows_per_second: int | None, stopping: Callable[[], bool]) -> Verifier:
+            workers = 1 if rows_per_second else section.workers
+            manner = Manner(workers, section.slice_rows, rows_per_second, 0, self.stop.wait)
+            return self.verifier(
+                tables, manner, stopping, told=lambda t, n: metrics.verification_rows_total.labels(t).inc(n)
+            )
+
+        entries = [entry.name for mapped in tables.values() for entry in mapped.entries]
+        duties = Duties(
+            make, owner, entries, self.config.source.slot, self.source(), self.target, self.control, section, metrics,
+            health, failed,
+        )  # fmt: skip
+        return Continuous(duties)
+
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
         source = self.source()
@@ -191,9 +220,15 @@ class Parts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
+        verification: dict[str, Any] = {}
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
+                verification = {
+                    "sweeps": self.control.verifications.sweeps(transaction.control),
+                    "findings": self.control.verifications.open_counts(transaction.control),
+                    "suspicion": self.control.pipeline.suspicion(transaction.control),
+                }
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -203,4 +238,4 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot)
+        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, **verification)

@@ -136,6 +136,18 @@ def origins(entry: Entry, rows: Rows, keys: Sequence[TextRow]) -> str:
     return f"SELECT {', '.join([*rows.origin, *texts])} FROM {rows.source} WHERE {rows.where} AND {matching}"
 
 
+def recent(entry: Entry, rows: Rows, limit: int) -> str:
+    """(target key.., source key..) as text of at most so many rows."""
+    keys = ", ".join([*key_texts(entry, rows), *rows.origin])
+    return f"SELECT {keys} FROM {rows.source} WHERE {rows.where} LIMIT {limit}"
+
+
+def since(xid: int) -> str:
+    """Rows of the source table, alias b, that a transaction from this one on has written (64 bits; rows have 32)."""
+    age = f"(b.xmin::text::int8 - {xid & 0xFFFFFFFF} + 4294967296) % 4294967296"
+    return f"{age} < pg_snapshot_xmax(pg_current_snapshot())::text::int8 - {xid}"
+
+
 def key_texts(entry: Entry, rows: Rows) -> list[str]:
     """The target key's columns as text."""
     return [forms.readable(rows.value(name), entry.target.column(name).type) for name in entry.key]

@@ -41,7 +41,13 @@ def _verify(options: argparse.Namespace) -> int:
     workers = options.workers or section.workers
     manner = Manner(workers, section.slice_rows, options.rows_per_second, section.findings_max, parts.stop.wait)
     verifier = parts.verifier(parts.tables(), manner, parts.stop.is_set, options.timeout)
-    wish = Wish(Purpose.COMMAND, tuple(options.table), options.resume, options.sample, options.repair)
+    wish = Wish(
+        purpose=Purpose.COMMAND,
+        tables=options.table,
+        resume=options.resume,
+        sample=options.sample,
+        repair=options.repair,
+    )
     try:
         report = verifier.run(wish)
     except ConfigError as error:

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from connectors.chunks import ChunkRow, ChunkState, Position
 from connectors.control.store import ControlStore
@@ -22,7 +23,7 @@ from daemon.verify.repair import Repairer
 from daemon.verify.report import Report, differing_columns
 from daemon.verify.slices import BUCKETS_OF_A_RANGE, unfinished
 from daemon.verify.suspects import Difference
-from daemon.verify.sweep import Hooks, Job, Manner, Sweep, planned, sampled
+from daemon.verify.sweep import Hooks, Job, Manner, Sweep, Tally, planned, sampled
 from mappers.errors import ConfigError, FatalError, NotReadyError
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,17 @@ class Around:
     mask: Mask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is to be verified and how. tables: source or target names; all where there are none."""
+    """What is to be verified and how. tables: source or target names; all where there are none.
+
+    since: a sweep that began before this moment is not gone on with.
+    """
 
     purpose: Purpose
     tables: Sequence[str] = ()
     resume: bool = False
+    since: datetime | None = None
     sample: float | None = None
     repair: bool = False
 
@@ -95,6 +100,18 @@ class Verifier:
             raise NotReadyError("the verification was stopped", hint="`changeover verify --resume` goes on with it")
         return Report(self._around.control.name, sweep, wish.sample, time.monotonic() - began, tallies)
 
+    def recent(self, xid: int, *, repair: bool) -> list[Tally]:
+        """Compare rows that the source has written since this transaction. Raises as `run` does."""
+        shapes = chosen(self._tables, ())
+        self.check(shapes)
+        tables = [shape.mapped.name for shape in shapes]
+        repairer = self._around.repairer() if repair else None
+        try:
+            return self._sweep(None, repairer, tables).recent([Job(shape, ()) for shape in shapes], xid)
+        finally:
+            if repairer is not None:
+                repairer.close()
+
     def check(self, shapes: Sequence[Shape]) -> None:
         """Whether these entries can be compared now. Raises NotReadyError or ConfigError, saying why not."""
         _, chunks = self._around.progress()
@@ -134,7 +151,7 @@ class Verifier:
         verifications = self._around.control.verifications
         if wish.resume:
             with self._around.target.begin() as transaction:
-                found = verifications.unfinished(transaction.control, wish.purpose)
+                found = verifications.unfinished(transaction.control, wish.purpose, wish.since)
             if found is not None:
                 sweep, slices = found
                 return sweep, [Job(s, tuple(slices[s.entry.name])) for s in shapes if s.entry.name in slices]
