@@ -118,7 +118,8 @@ class Continuous(threading.Thread):
         verifier = self._duties.make_verifier(rows_per_second, self._interrupted(self._suspicion))
         report = verifier.run(wish)
         said = {"sweep": report.sweep, "rows": report.rows, "differences": report.differences}
-        log.info("verification swept", extra={**said, "seconds": round(report.seconds, 1)})
+        level = logging.DEBUG if wish.purpose is Purpose.CONTINUOUS and not report.differences else logging.INFO
+        log.log(level, "verification swept", extra={**said, "seconds": round(report.seconds, 1)})
         self._look(now=True)
 
     def _interrupted(self, suspicion: Suspicion | None) -> Callable[[], bool]:

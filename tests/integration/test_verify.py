@@ -362,7 +362,7 @@ def test_the_daemon_sweeps_for_ever_and_shows_what_it_finds(databases: Databases
         swept(made, daemon, 0)
         plant(made, "UPDATE one SET t = 'no' WHERE id = 77", "DELETE FROM one WHERE id = 78")
         swept(made, daemon, 2)
-        assert "kind=missing" in daemon.output()
+        assert '"kind": "missing"' in daemon.output(200)
         assert "2 DIFFER" in made.command("status", daemon=daemon)
         with open_url(databases.source_url) as source:
             source.execute("UPDATE one SET t = 'yes' WHERE id IN (77, 78)")
