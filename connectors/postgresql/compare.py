@@ -112,6 +112,12 @@ def sums(entry: Entry, rows: Rows, seed: int, buckets: int) -> str:
     return f"SELECT (h & {buckets - 1})::int4, count(*)::int8, sum(h)::text FROM ({inner}) AS q GROUP BY 1"
 
 
+def total(entry: Entry, rows: Rows, seed: int) -> str:
+    """(rows, sum of their hashes): a fifth cheaper than by buckets."""
+    inner = f"SELECT {_hash(entry, rows, seed)} AS h FROM {rows.source} WHERE {rows.where} OFFSET 0"
+    return f"SELECT count(*)::int8, coalesce(sum(h), 0)::text FROM ({inner}) AS q"
+
+
 def hashes(entry: Entry, rows: Rows, seed: int, buckets: int, wanted: Collection[int]) -> str:
     """(hash, target key as text.., source key as text..) of every row in the wanted buckets."""
     keys = ", ".join([*key_texts(entry, rows), *rows.origin])

@@ -76,6 +76,11 @@ class Side:
         self._all = rows
         self._run = run
 
+    def total(self, part: Range) -> tuple[int, int]:
+        """(rows, sum of their hashes) of the whole range."""
+        ((rows, total),) = self._run(compare.total(self._shape.entry, self._rows(part), self._shape.seed))
+        return rows, int(total)
+
     def sums(self, part: Range) -> Sums:
         """The sums of the range's rows, by bucket."""
         shape = self._shape
