@@ -17,10 +17,11 @@ def add(commands: Commands) -> None:
     """Add it to the command line."""
     verify = commands.add_parser("verify", help="compare both sides; exit code 4 where they differ")
     verify.add_argument("--table", action="append", default=[], metavar="TABLE", help="only this one (repeatable)")
-    verify.add_argument("--sample", type=_percent, metavar="PERCENT", help="only a part of the rows, chosen at random")
+    part = verify.add_mutually_exclusive_group()
+    part.add_argument("--sample", type=_percent, metavar="PERCENT", help="only a part of the rows, chosen at random")
     verify.add_argument("--workers", type=_count, metavar="N", help="slices compared at the same time")
     verify.add_argument("--rows-per-second", type=_count, metavar="N", help="pace (default: none)")
-    verify.add_argument("--resume", action="store_true", help="go on with the last verification that did not end")
+    part.add_argument("--resume", action="store_true", help="go on with the last verification that did not end")
     verify.add_argument("--repair", action="store_true", help="read differing rows again from the source")
     verify.add_argument("--timeout", type=float, metavar="S", help="seconds a barrier may take; then exit 3")
     verify.add_argument("--output", choices=("table", "json"), default="table")

@@ -63,6 +63,7 @@ class Continuous(threading.Thread):
         self._stopping = threading.Event()
         self._suspicion: Suspicion | None = None
         self._known: Known | None = None
+        self._said = ""
         self._looked = self._kept = self._swept = self._checked = float("-inf")
 
     def stop(self) -> None:
@@ -89,7 +90,9 @@ class Continuous(threading.Thread):
     def _recover(self, error: ChangeoverError) -> None:
         self._duties.source.close()
         if not self._stopping.is_set():
-            log.warning("verification: trying again: %s", error)
+            if str(error) != self._said:
+                log.warning("verification: trying again: %s", error)
+            self._said = str(error)
             self._stopping.wait(RETRY_S)
 
     def _tick(self) -> None:
@@ -120,6 +123,7 @@ class Continuous(threading.Thread):
         said = {"sweep": report.sweep, "rows": report.rows, "differences": report.differences}
         level = logging.DEBUG if wish.purpose is Purpose.CONTINUOUS and not report.differences else logging.INFO
         log.log(level, "verification swept", extra={**said, "seconds": round(report.seconds, 1)})
+        self._said = ""
         self._look(now=True)
 
     def _interrupted(self, suspicion: Suspicion | None) -> Callable[[], bool]:
@@ -148,6 +152,8 @@ class Continuous(threading.Thread):
         self._looked = time.monotonic()
         if self._duties.owner():
             self._look_at_connector()
+        else:
+            self._known = None  # another process keeps it
         self._read()
 
     def _look_at_connector(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
-from tests.bench import backfill
-from tests.bench.figures import Figure
+from tests.bench import backfill, backlog
+from tests.bench.figures import Figure, percentile, ratio_interval
 from tests.bench.ground import Ground, ended, ground
 from tests.bench.orders import FILTER, MAPPING, SOURCE_SQL, TARGET_SQL
 from tests.bench.procfs import peak_mb
@@ -19,6 +21,8 @@ from tests.support.stack import Stack
 PAIRS = 3
 RATIO_CEILING = 0.5
 PEAK_MB_CEILING = 150
+P99_CEILING = 1.10
+CLIENTS, RATE, LEG_S = 4, 200, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,44 @@ def figures(stack: Stack) -> Iterator[Figure]:
     yield Figure("verify: ratio of the medians", ratio, "x", RATIO_CEILING, at_most=True)
     peak = max(run.peak_mb for run in runs)
     yield Figure("verify: peak memory of the command", peak, "MB", PEAK_MB_CEILING, at_most=True)
+    yield from _bystanders(stack)
+
+
+def _bystanders(stack: Stack) -> Iterator[Figure]:
+    """The p99 latency of a rate-limited pgbench on the source, with continuous verification at its pace and without."""
+    sections: dict[str, dict[str, Any]] = {"verify": {"continuous": {"enabled": "${SWEEP}", "interval_s": 0}}}
+    settings = Settings(partitions=4, workers=2, sections={"backfill": {"chunk_rows": 50_000}, **sections})
+    with ground(stack, "paced", "", backlog.TARGET_SQL, backlog.TABLES, settings) as at:
+        backlog.prepare(at)
+        with _streaming(at, sweeping=False):
+            pass
+        pairs = [(_p99_ms(at, sweeping=True), _p99_ms(at, sweeping=False)) for _ in range(9)]
+    low, middle, high = ratio_interval([with_it / without for with_it, without in pairs])
+    yield Figure("verify: pgbench p99 without verification, median", median(pair[1] for pair in pairs), "ms")
+    yield Figure("verify: ratio of p99, with and without, nine pairs", middle, "x")
+    yield Figure("verify: its 95% interval, upper bound", high, "x")
+    yield Figure("verify: its 95% interval, lower bound", low, "x", P99_CEILING, at_most=True)
+
+
+def _p99_ms(at: Ground, *, sweeping: bool) -> float:
+    log = at.pipeline.directory / f"pgbench-{sweeping}"
+    for old in at.pipeline.directory.glob("pgbench-*"):
+        old.unlink()
+    with _streaming(at, sweeping=sweeping):
+        options = f"-n -c {CLIENTS} -R {RATE} -T {LEG_S} -l --log-prefix {log}"
+        at.shell(f"{backlog.ASYNC} {at.program('pgbench')} {options} '{at.databases.source_url}'")
+    lines = [line for file in at.pipeline.directory.glob(f"{log.name}*") for line in file.read_text().splitlines()]
+    return percentile([float(line.split()[2]) / 1e3 for line in lines], 0.99)
+
+
+@contextmanager
+def _streaming(at: Ground, *, sweeping: bool) -> Iterator[None]:
+    """The daemon, caught up; it does or does not verify."""
+    at.pipeline.extra_env["SWEEP"] = str(sweeping).lower()
+    with at.pipeline.run() as daemon:
+        at.pipeline.wait_lag_zero(daemon)
+        yield
+        ended(daemon)
 
 
 def verified(at: Ground) -> Run:

@@ -331,6 +331,69 @@ def test_it_says_why_it_cannot_verify(databases: Databases, pipeline: Make) -> N
     dropped = verify(made)
     assert dropped.code == 2, dropped.said
     assert "the target has no table public.two" in dropped.said
+    with open_url(databases.target_url) as target:
+        target.execute("CREATE TABLE two (id integer PRIMARY KEY, t text)")
+    made.config.write_text(made.config.read_text() + "  columns: {id: id, t: upper(t)}\n")
+    changed = verify(made)
+    assert changed.code == 2, changed.said
+    assert "the mapping of public.two -> public.two changed" in changed.said
+
+
+def test_where_the_source_cannot_run_the_projection_the_target_does(databases: Databases, pipeline: Make) -> None:
+    with open_url(databases.stack.target_url) as server:
+        server.execute(f"DROP DATABASE {databases.name}".encode())
+        server.execute(
+            f"CREATE DATABASE {databases.name} TEMPLATE template0 LOCALE_PROVIDER builtin"
+            " BUILTIN_LOCALE 'PG_UNICODE_FAST' LOCALE 'C' ENCODING 'UTF8'".encode()
+        )
+    with open_url(databases.source_url) as source, open_url(databases.target_url) as target:
+        source.execute(
+            "CREATE TABLE parts (id integer, day date, t text, PRIMARY KEY (id, day)) PARTITION BY HASH (id)"
+        )
+        for number in range(3):
+            values = f"FOR VALUES WITH (MODULUS 3, REMAINDER {number})"
+            source.execute(f"CREATE TABLE parts_{number} PARTITION OF parts {values}".encode())
+        source.execute("CREATE TABLE codes (id integer PRIMARY KEY, t text)")
+        source.execute(
+            "INSERT INTO parts SELECT i, date '2026-01-01' + i, 'Straße 10% ' || i FROM generate_series(1, 3000) i"
+        )
+        source.execute("INSERT INTO codes SELECT i, 't' || i FROM generate_series(1, 1000) i")
+        target.execute("CREATE TABLE parts (id bigint, day date, t text, PRIMARY KEY (id, day))")
+        target.execute("CREATE TABLE codes (code text PRIMARY KEY, t text)")
+    tables: list[dict[str, Any]] = [
+        {"from": "public.parts", "columns": "*", "overrides": {"t": "upper(t)"}, "where": "t LIKE '%10\\%%'"},
+        {"from": "public.codes", "key": {"code": "'C' || id"}, "columns": {"t": "upper(t)"}},
+    ]
+    made = pipeline(Settings(tables=tables, chunk_rows=1000, partitions=1, sections={"verify": {
+        "continuous": {"enabled": False}, "slice_rows": 500
+    }}))  # fmt: skip
+    made.command("connector", "apply")
+    with made.run() as daemon:
+        backfilled(made, daemon)
+        report = clean(made, daemon=daemon).report
+        assert [(table["projected_at"], table["compared_by"], table["rows"]) for table in report["tables"]] == [
+            ("target", "ranges", 3000),
+            ("target", "buckets", 1000),
+        ]
+        plant(
+            made,
+            "UPDATE parts SET t = lower(t) WHERE id = 2999",
+            "DELETE FROM parts WHERE id = 7",
+            "INSERT INTO parts VALUES (8, '2020-01-01', 'x')",
+            "UPDATE codes SET code = 'X5' WHERE code = 'C5'",
+            "UPDATE codes SET t = '' WHERE code = 'C6'",
+        )
+        found = verify(made, daemon=daemon)
+        assert found.found == {
+            ("public.parts", "different", "2999,2034-03-19"),
+            ("public.parts", "missing", "7,2026-01-08"),
+            ("public.parts", "extra", "8,2020-01-01"),
+            ("public.codes", "missing", "C5"),
+            ("public.codes", "extra", "X5"),
+            ("public.codes", "different", "C6"),
+        }
+        assert clean(made, "--repair", daemon=daemon).report["repaired"] == 6
+        clean(made, daemon=daemon)
 
 
 # -- in the running daemon ---------------------------------------------------------------------------------------------
@@ -375,10 +438,13 @@ def suspicion(pipeline: Pipeline) -> dict[str, Any] | None:
     return found
 
 
+REPAIRS: dict[str, Any] = {"verify": {"continuous": {"enabled": False}, "repair_after_restart": True}}
+
+
 def test_a_restart_of_the_connector_is_noticed_and_what_it_lost_is_repaired(
     databases: Databases, pipeline: Make, stack: Stack
 ) -> None:
-    made = small(databases, pipeline, **QUIET)
+    made = small(databases, pipeline, **REPAIRS)
     with made.run() as daemon:
         backfilled(made, daemon)
         made.wait_lag_zero(daemon)
@@ -414,7 +480,7 @@ def versions(pipeline: Pipeline, table: str, where: str) -> dict[int, str]:
 def test_a_restart_while_the_daemon_is_down_is_noticed_by_the_next_one(
     databases: Databases, pipeline: Make, stack: Stack
 ) -> None:
-    made = small(databases, pipeline, **QUIET)
+    made = small(databases, pipeline, **REPAIRS)
     with made.run() as daemon:
         backfilled(made, daemon)
         made.wait_lag_zero(daemon)
