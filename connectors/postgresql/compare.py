@@ -113,7 +113,7 @@ def sums(entry: Entry, rows: Rows, seed: int, buckets: int) -> str:
 
 
 def total(entry: Entry, rows: Rows, seed: int) -> str:
-    """(rows, sum of their hashes): a fifth cheaper than by buckets."""
+    """(rows, sum of their hashes): cheaper than by buckets."""
     inner = f"SELECT {_hash(entry, rows, seed)} AS h FROM {rows.source} WHERE {rows.where} OFFSET 0"
     return f"SELECT count(*)::int8, coalesce(sum(h), 0)::text FROM ({inner}) AS q"
 

@@ -64,6 +64,7 @@ class Continuous(threading.Thread):
         self._suspicion: Suspicion | None = None
         self._known: Known | None = None
         self._said = ""
+        self._tried: Suspicion | None = None
         self._looked = self._kept = self._swept = self._checked = float("-inf")
 
     def stop(self) -> None:
@@ -109,13 +110,18 @@ class Continuous(threading.Thread):
             self._swept = now
 
     def _check(self, suspicion: Suspicion) -> None:
-        """What was written about the time of the break first, then everything, as fast as it goes."""
-        repair = self._duties.section.repair_after_restart
-        verifier = self._duties.make_verifier(None, self._interrupted(suspicion))
-        if suspicion.safe_xid is not None:
+        """What was written about the time of the break first, then everything, as fast as it goes.
+
+        What could not be mended then is a person's to mend: it is looked for again at the usual pace.
+        """
+        section, first = self._duties.section, suspicion != self._tried
+        repair = section.repair_after_restart
+        if first and suspicion.safe_xid is not None:
+            verifier = self._duties.make_verifier(None, self._interrupted(suspicion))
             verifier.recent(suspicion.safe_xid, repair=repair)
         wish = Wish(purpose=Purpose.SUSPICION, resume=True, since=suspicion.moment, repair=repair)
-        self._run(wish, None)
+        self._run(wish, None if first else section.continuous.rows_per_second)
+        self._tried = suspicion
 
     def _run(self, wish: Wish, rows_per_second: int | None) -> None:
         verifier = self._duties.make_verifier(rows_per_second, self._interrupted(self._suspicion))
