@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -23,6 +24,15 @@ StagedText = tuple[int, bool, Sequence[str | None]]
 """(ordinal, gone, values) of a row in the source's text form."""
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """filtered: ordinals that no entry takes. written, removed: target rows that were not as they should be."""
+
+    filtered: Sequence[int]
+    written: int
+    removed: int
+
+
 class Reading(Protocol):
     """One snapshot of the source, open."""
 
@@ -39,6 +49,9 @@ class Reading(Protocol):
 class Source(Protocol):
     """The old database, as the stream and resync see it."""
 
+    def close(self) -> None:
+        """Close what is open; the next call opens it again."""
+
     def reading(self, table: Table) -> AbstractContextManager[Reading]:
         """A new snapshot, held open for the block."""
 
@@ -47,6 +60,9 @@ class Source(Protocol):
 
     def locate(self, table: Table, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
         """The chunk of each key, by the source's own order."""
+
+    def canonical(self, table: Table, form: KeyForm, keys: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """Keys as the source itself would print them."""
 
     def rows_by_key(
         self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]
@@ -59,6 +75,9 @@ class TargetTransaction(Protocol):
 
     control: Connection
 
+    def savepoint(self) -> AbstractContextManager[None]:
+        """What is done in the block, or nothing of it where it raises; the transaction goes on either way."""
+
     def merge(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> list[int]:
         """Write rows of the stream; returns the ordinals that the mapping filters out."""
 
@@ -68,10 +87,13 @@ class TargetTransaction(Protocol):
     def merge_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> list[int]:
         """Write rows read from the source; `replace` removes all their target rows first."""
 
+    def mend_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> Merged:
+        """Write rows read from the source, without touching those that are as they should be."""
+
     def conflicting(self, mapped: MappedTable, rows: Sequence[StagedText]) -> set[TextRow]:
         """Source keys of target rows that hold a unique value which one of these rows needs."""
 
-    def evict(self, mapped: MappedTable, holders: Sequence[StagedText]) -> None:
+    def evict(self, mapped: MappedTable, holders: Sequence[StagedText], span: tuple[int, int] | None = None) -> None:
         """Remove the target rows of these source rows, which hold unique values that staged rows need."""
 
     def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:

@@ -23,6 +23,10 @@ class Snapshot:
         """Whether the effects of (committed) transaction `xid`, 64 bits wide, are visible in this snapshot."""
         return xid < self.xmin or (xid < self.xmax and xid not in self.running)
 
+    def covers(self, other: Snapshot) -> bool:
+        """Whether this snapshot sees everything that the other one sees."""
+        return other.xmax <= self.xmax and not any(other.sees(xid) for xid in self.running)
+
     def __str__(self) -> str:
         return f"{self.xmin}:{self.xmax}:{','.join(map(str, sorted(self.running)))}"
 

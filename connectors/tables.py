@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 from connectors.postgresql.keys import KeyForm
 from connectors.snapshot import Snapshot
@@ -48,6 +49,10 @@ class MappedTable:
     def key_indices(self) -> tuple[int, ...]:
         """Where the key's columns are in a row."""
         return tuple(self.columns.index(name) for name in self.form.columns)
+
+    def gone(self, number: int, key: Sequence[str]) -> tuple[int, bool, tuple[str | None, ...]]:
+        """A row to stage, in text form, of which only the key is known."""
+        return number, True, cast("tuple[str | None, ...]", self.key_only(tuple(key)))
 
     def key_only(self, key: tuple[object, ...]) -> tuple[object, ...]:
         """A row in which only the key is set: for keys that are gone."""

@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from connectors.chunks import ChunkRow, ChunkState
+from connectors.control.dead_letters import NewLetter
 from connectors.control.store import ControlStore
 from connectors.postgresql.chunk_copy import Pushdown, copy_text, load
+from connectors.postgresql.keys import within
+from connectors.postgresql.reading import Reading
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget, Session
 from connectors.postgresql.transaction import TargetTransaction
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.claims import release_abandoned
+from daemon.dead_letters import DeadLetterDesk
 from daemon.handover import claimed, expired, may_start
+from daemon.isolate import isolate
 from daemon.pace import Pace
 from daemon.resync import make_room
 from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 
 log = logging.getLogger(__name__)
 MEND = "mend the value at the source, the mapping or the target's table, then start again; finished chunks are kept"
+LOOKS_PAUSED = 25
 
 
 class Worker:
@@ -44,6 +50,7 @@ class Worker:
         source: PostgresSource,
         target: PostgresTarget,
         control: ControlStore,
+        desk: DeadLetterDesk,
         pace: Pace,
         wait: Callable[[], None],
         stopping: Callable[[], bool],
@@ -52,6 +59,7 @@ class Worker:
         self._source = source
         self._target = target
         self._control = control
+        self._desk = desk
         self._pace = pace
         self._wait = wait
         self._stopping = stopping
@@ -64,9 +72,10 @@ class Worker:
             while not self._stopping():
                 chunk = self._claim(session)
                 if chunk is None:
-                    if not self._unfinished(session):
+                    left = self._unfinished(session)
+                    if not left:
                         break
-                    self._wait()
+                    self._look_again(session, left)
                     continue
                 loaded += self._load(session, chunk)
         return loaded
@@ -100,18 +109,29 @@ class Worker:
             self._control.chunks.move(transaction.control, chunk, state, attempt=mine.attempt, claim=True)
             return mine
 
-    def _unfinished(self, session: Session) -> bool:
+    def _unfinished(self, session: Session) -> set[str]:
+        """The tables that have chunks which are not done."""
         with session.begin() as transaction:
             chunks = self._control.chunks.all(transaction.control)
-        return any(chunk.state is not ChunkState.DONE for chunk in chunks if chunk.table in self._tables)
+        return {chunk.table for chunk in chunks if chunk.state is not ChunkState.DONE} & self._tables.keys()
+
+    def _look_again(self, session: Session, left: set[str]) -> None:
+        """Wait for other workers' chunks; longer where only paused tables are left, which somebody has to resume."""
+        with session.begin() as transaction:
+            paused = left <= self._control.tables.paused(transaction.control)
+        for _ in range(LOOKS_PAUSED if paused else 1):
+            if not self._stopping():
+                self._wait()
+
+    def _follow_pace(self, session: Session) -> None:
+        with session.begin() as transaction:
+            self._pace.follow(self._control.pipeline.pace(transaction.control))
 
     def _load(self, session: Session, chunk: ChunkRow) -> bool:
         """Read and write one chunk; False where it went to another worker, or has to be read again."""
         mapped, pushdown = self._tables[chunk.table]
         try:
-            rows = self._copy(session, chunk, mapped, pushdown)
-        except ConflictError:
-            rows = self._exchange(session, chunk, mapped)
+            rows = self._copy_or_mend(session, chunk, mapped, pushdown)
         except FencedError:
             return False
         except TransientError:
@@ -120,8 +140,19 @@ class Worker:
         except RecordError as error:
             where = f"{error.where}, chunk {chunk.number} of {chunk.table}"
             raise RecordError(error.what, where=where, hint=error.hint or MEND) from error
-        self._pace.spend(rows)
+        self._follow_pace(session)
+        self._pace.spend(rows, lambda: self._follow_pace(session))
         return True
+
+    def _copy_or_mend(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
+        try:
+            return self._copy(session, chunk, mapped, pushdown)
+        except ConflictError:
+            return self._load_row_by_row(session, chunk, mapped)
+        except RecordError:
+            if self._desk.closed:
+                raise
+            return self._load_row_by_row(session, chunk, mapped)
 
     def _copy(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
         with self._source.reading(mapped.table) as reading:
@@ -135,11 +166,11 @@ class Worker:
         log.debug("chunk loaded", extra={"table": chunk.table, "chunk": chunk.number, "rows": rows})
         return rows
 
-    def _exchange(self, session: Session, chunk: ChunkRow, mapped: MappedTable) -> int:
-        """Load a chunk whose rows need unique values that target rows of other keys still hold.
+    def _load_row_by_row(self, session: Session, chunk: ChunkRow, mapped: MappedTable) -> int:
+        """Load a chunk with rows that the target refuses, or whose unique values other rows still hold there.
 
         The table's positions and chunks are locked before the snapshot is taken, so that nothing in the target is newer
-        than it, and the holders make room (`make_room`); all in one transaction.
+        than it, and the holders make room (`make_room`); what is refused by itself is set aside. One transaction.
         """
         with session.begin() as transaction:
             self._control.positions.lock_table(transaction.control, chunk.table)
@@ -148,14 +179,39 @@ class Worker:
                 fenced = self._fenced(transaction, chunk)
                 sizes: list[int] = []
                 rows = copy_text(reading.connection, transaction, mapped, chunk, fenced, sizes.append)
-                make_room(transaction, mapped, reading, transaction.conflicting_staged(mapped))
-                transaction.insert_staged(mapped)
+                letters = self._insert_isolated(transaction, chunk, mapped, reading, rows)
                 self._finish(transaction, chunk, reading.snapshot, rows, sum(sizes))
-        log.info("chunk loaded after making room for its unique values", extra={"table": chunk.table})
+        log.info("chunk loaded row by row", extra={"table": chunk.table, "chunk": chunk.number, "set_aside": letters})
         return rows
 
+    def _insert_isolated(
+        self, transaction: TargetTransaction, chunk: ChunkRow, mapped: MappedTable, reading: Reading, rows: int
+    ) -> int:
+        """Insert the staged rows; returns how many were set aside as dead letters."""
+        letters: list[NewLetter] = []
+
+        def attempt(numbers: Sequence[int]) -> None:
+            span = (numbers[0], numbers[-1])
+            try:
+                with transaction.savepoint():
+                    holders = transaction.conflicting_staged(mapped, span)
+                    make_room(transaction, mapped, reading, holders, span)
+                    transaction.insert_staged(mapped, span)
+            except ConflictError as error:
+                raise RecordError(error.what, where=error.where, reason=error.reason) from error
+
+        def refuse(number: int, error: RecordError) -> None:
+            row = transaction.staged_text(mapped, number)
+            letters.append(self._desk.of_chunk(mapped, chunk.number, row, error))
+            self._desk.admit(transaction.control, letters, error)
+
+        isolate(range(rows), attempt, refuse)
+        self._desk.put(transaction.control, letters)
+        return len(letters)
+
     def _fenced(self, transaction: TargetTransaction, chunk: ChunkRow) -> list[tuple[str, ...]]:
-        return [tuple(json.loads(key)) for key in self._control.fences.keys(transaction.control, chunk.table)]
+        keys = [tuple(json.loads(key)) for key in self._control.fences.keys(transaction.control, chunk.table)]
+        return within(self._tables[chunk.table][0].form, chunk.lower, chunk.upper, keys)
 
     def _finish(
         self, transaction: TargetTransaction, chunk: ChunkRow, snapshot: Snapshot, rows: int, size_bytes: int

@@ -40,6 +40,10 @@ class Barrier:
         self._stopping = stopping
         self._deadline = 0.0
 
+    def close(self) -> None:
+        """Close its connection to the source."""
+        self._source.close()
+
     def sentinel(self) -> int:
         """Write a sentinel; returns a log position at or past it. The time limit runs from here."""
         self._deadline = self._clock() + self._limit_s

@@ -26,6 +26,7 @@ class Buffer:
         self._queues: dict[Partition, deque[Slice]] = {}
         self._held_until: dict[Partition, float] = {}
         self._in_flight: frozenset[Partition] = frozenset()
+        self._paused: frozenset[str] = frozenset()
         self._events = 0
         self._closed = False
 
@@ -38,7 +39,14 @@ class Buffer:
     def held(self) -> frozenset[Partition]:
         """Partitions whose next event waits for a chunk."""
         with self._changed:
-            return frozenset(self._held_until)
+            return frozenset(where for where in self._held_until if where[0] not in self._paused)
+
+    def pause(self, topics: frozenset[str]) -> None:
+        """Give out nothing of these topics, and of all others again."""
+        with self._changed:
+            if topics != self._paused:
+                self._paused = topics
+                self._changed.notify_all()
 
     def sizes(self) -> dict[Partition, tuple[int, int]]:
         """What waits, by partition: (events, bytes as they travelled)."""
@@ -109,17 +117,25 @@ class Buffer:
                 batch = self._collect(events_max, bytes_max)
                 if batch is not None:
                     return batch
-                left = min([deadline, *self._held_until.values()]) - self._clock()
+                left = min([deadline, *self._held()]) - self._clock()
                 if self._closed or self._clock() >= deadline:
                     return None
                 self._changed.wait(max(0.001, left))
+
+    def _held(self) -> list[float]:
+        return [until for where, until in self._held_until.items() if where[0] not in self._paused]
 
     def _collect(self, events_max: int, bytes_max: int) -> Batch | None:
         now = self._clock()
         taken: list[Slice] = []
         room, bytes_room = events_max, bytes_max
         for where in sorted(self._queues):
-            if self._held_until.get(where, now) > now or min(room, bytes_room) <= 0 or not self._queues[where]:
+            if (
+                where[0] in self._paused
+                or self._held_until.get(where, now) > now
+                or min(room, bytes_room) <= 0
+                or not self._queues[where]
+            ):
                 continue
             self._held_until.pop(where, None)
             part = _joined(self._queues[where], room, bytes_room)

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.commands import connector, run, status, verify
+from daemon.commands import connector, dlq, doctor, explain, live, plan, resync, run, status, verify
 from mappers.errors import ChangeoverError, FatalError
 
 
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--traceback", action="store_true", help="show where an error came from")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    for family in (run, status, verify, connector):
+    for family in (doctor, plan, run, status, verify, explain, resync, dlq, live, connector):
         family.add(commands)
     return root
 

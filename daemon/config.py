@@ -17,6 +17,7 @@ from daemon.config_errors import Located, problems_of
 from daemon.config_sections import (
     BackfillSection,
     ConnectSection,
+    DeadLetterSection,
     HeartbeatSection,
     HttpSection,
     KafkaSection,
@@ -47,6 +48,7 @@ class Config(Section):
     connect: ConnectSection | None = None
     backfill: BackfillSection = Field(default_factory=BackfillSection)
     stream: StreamSection = Field(default_factory=StreamSection)
+    dead_letters: DeadLetterSection = Field(default_factory=DeadLetterSection)
     verify: VerifySection = Field(default_factory=VerifySection)
     heartbeat: HeartbeatSection = Field(default_factory=HeartbeatSection)
     http: HttpSection = Field(default_factory=HttpSection)

@@ -112,11 +112,15 @@ class KafkaSection(Section):
 
 
 class ConnectSection(Section):
-    """Kafka Connect with Debezium; left out where someone else runs the connector."""
+    """Kafka Connect with Debezium; left out where its REST interface cannot be reached from here."""
 
     url: HttpUrl = Field(repr=False, description="URL of Kafka Connect's REST interface")
     connector: Name = Field(
         default="", description="Name of the connector (default: changeover- and the pipeline's name)"
+    )
+    managed: bool = Field(
+        default=True,
+        description="false: somebody else runs the connector; it is never changed, its settings are checked",
     )
     schemas_enable: bool = Field(default=False, description="JSON events carry their schema: larger, and not needed")
     exactly_once: Literal["auto", "required", "off"] = Field(
@@ -158,6 +162,12 @@ class StreamSection(Section):
     buffer_bytes_max: int = Field(
         default=48 << 20, ge=1 << 16, le=1 << 34, description="About the most bytes of events in memory, as they travel"
     )
+    journal_h: float = Field(
+        default=168, gt=0, le=87600, description="Hours that `explain` can tell which events were applied together"
+    )
+    journal_rows_max: int = Field(
+        default=200_000, ge=1, le=100_000_000, description="Most transactions of a partition that it can tell this of"
+    )
     shutdown_deadline_s: float = Field(
         default=20, gt=0, le=600, description="Seconds to finish the batch in hand on SIGTERM"
     )
@@ -169,6 +179,27 @@ class StreamSection(Section):
         if rows < batch:
             raise ValueError(f"wrong value (expected at least batch_rows_max, which is {batch})")
         return rows
+
+
+class DeadLetterSection(Section):
+    """Rows that the target refuses: set aside until a person settles them, or the pipeline stops."""
+
+    max: int = Field(
+        default=100,
+        ge=0,
+        le=1_000_000,
+        description="Most open dead letters; one more stops the pipeline (0: none)",
+    )
+    per_minute_max: int = Field(
+        default=50,
+        ge=1,
+        le=1_000_000,
+        description="Most dead letters made in a minute; one more stops the pipeline",
+    )
+    mask: list[str] = Field(
+        default_factory=list, description="Source columns whose values are not kept in a letter; `all` for every one"
+    )
+    retention_h: float = Field(default=720, gt=0, le=87600, description="Hours for which settled letters are kept")
 
 
 class ContinuousSection(Section):
@@ -211,12 +242,32 @@ class HeartbeatSection(Section):
 
 
 class HttpSection(Section):
-    """/metrics, /status and the probes."""
+    """/metrics, /status, the probes, and rows moved on demand."""
 
     host: str = Field(
         default="127.0.0.1", min_length=1, description="Address to listen on; only this machine by default"
     )
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 turns HTTP off")
+    token: SecretStr | None = Field(
+        default=None,
+        description="Bearer token of at least 16 characters for what changes something, POST /resync (default: off)",
+    )
+    resyncs_per_second: float = Field(
+        default=50, gt=0, le=10_000, description="Most requests to POST /resync a second; more are answered 429"
+    )
+    resync_workers: int = Field(default=4, ge=1, le=6, description="Requests to POST /resync worked on at a time")
+    resync_timeout_s: float = Field(
+        default=5, gt=0, le=60, description="Seconds in which a row must be moved; then the answer is 409 or 503"
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and (len(token.get_secret_value()) < 16 or not token.get_secret_value().isascii()):
+            raise ValueError(
+                "wrong value (expected at least 16 ASCII characters, such as `openssl rand -hex 32` gives)"
+            )
+        return token
 
 
 class LogSection(Section):

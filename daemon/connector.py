@@ -26,6 +26,7 @@ def apply(parts: Parts, timeout_s: float) -> dict[str, Any]:
     Nothing is changed where something is missing (ConfigError, everything at once). Repeating it changes nothing.
     """
     with _located(parts.config):
+        _refuse_foreign(parts.config)
         return stream_setup.apply(plan_of(parts.config), _patience(parts, timeout_s))
 
 
@@ -38,7 +39,16 @@ def status(parts: Parts) -> dict[str, Any]:
 def delete(parts: Parts, timeout_s: float, *, topics: bool = False) -> dict[str, Any]:
     """Remove the connector, its slot and its publication, and with `topics` its topics. Says what was there."""
     with _located(parts.config):
+        _refuse_foreign(parts.config)
         return stream_setup.delete(plan_of(parts.config), _patience(parts, timeout_s), topics=topics)
+
+
+def _refuse_foreign(config: Config) -> None:
+    """Raises ConfigError where the connector is declared as somebody else's."""
+    if config.connect is not None and not config.connect.managed:
+        what = "the connector is somebody else's: it is neither made, changed nor deleted from here"
+        hint = "`changeover doctor` checks its settings; managed: true makes it this pipeline's own"
+        raise ConfigError([Problem(("connect", "managed"), what, hint)])
 
 
 def _patience(parts: Parts, timeout_s: float) -> Patience:

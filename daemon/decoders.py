@@ -16,8 +16,10 @@ def decoders(
     """Topic -> (source table, function from value and offset to a Change)."""
     made: dict[str, tuple[str | None, Decode]] = {messages.name: (None, decode_message)}
     for name, mapped in tables.items():
-        decoder = TableDecoder(
-            topics[name].name, mapped.table, mapped.wires, mapped.form.columns, read_after=mapped.read_after
-        )
-        made[topics[name].name] = (name, decoder.decode)
+        made[topics[name].name] = (name, table_decoder(mapped, topics[name].name))
     return made
+
+
+def table_decoder(mapped: MappedTable, topic: str) -> Decode:
+    """The decoder of one table's topic."""
+    return TableDecoder(topic, mapped.table, mapped.wires, mapped.form.columns, read_after=mapped.read_after).decode

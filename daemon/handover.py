@@ -9,6 +9,9 @@ the source (`must_wait_for`). First match wins for an event of key k:
     reading        visible in its recorded snapshot S: already loaded, else hold: the slice ends before it
     again          hold: a finished chunk is waiting to be read once more
     done(S)        visible in S: already loaded, else apply
+
+An event that would be applied is parked instead while its key's dead letter is open: whoever settles the letter reads
+the row again, at a snapshot that sees every event parked before it.
 """
 
 from __future__ import annotations
@@ -45,13 +48,15 @@ DONE_BEFORE_ALL = Chunk(ChunkState.DONE, Snapshot(0, 0))
 class View:
     """The control state that decides about one source table's events, as of the locked position.
 
-    chunk_of: the chunk that a key belongs to. fences: key fences of keys in the slice.
+    chunk_of: the chunk that a key belongs to. fences: key fences of keys in the slice. parked: keys in the slice whose
+    dead letter is open.
     settled_from: an xid from which on every event is applied whatever its key, or None where there is no such.
     reference: a current 64-bit transaction id of the source, to widen by.
     """
 
     chunk_of: Callable[[Key], Chunk]
     fences: Mapping[Key, Snapshot] = field(default_factory=dict)
+    parked: frozenset[Key] = frozenset()
     settled_from: int | None = None
     reference: int = 0
 
@@ -86,7 +91,8 @@ class SlicePlan:
 
     taken: how many of the changes, from the first on, are consumed. held: whether the rest waits for a chunk.
     truncate: the change at `taken - 1` empties the table; it is then the only one taken.
-    applied + superseded + already_loaded + control == taken.
+    parked: key -> events left behind its open dead letter.
+    applied + superseded + already_loaded + control + parked == taken.
     """
 
     actions: dict[Key, Action]
@@ -98,6 +104,7 @@ class SlicePlan:
     superseded: int
     already_loaded: int
     control: int
+    parked: Mapping[Key, int] = field(default_factory=dict)
 
 
 def decide(xid: int, fence: Snapshot | None, chunk: Chunk) -> Decision:
@@ -147,6 +154,7 @@ def below(sequence: Sequence2 | None, high_water: Sequence2) -> bool:
 def plan_slice(changes: Sequence[Change], view: View, high_water: Sequence2) -> SlicePlan:
     """Decide about the changes of one partition, in order. Never looks past an event that must be held."""
     actions: dict[Key, Action] = {}
+    parked: dict[Key, int] = {}
     applied = already = control = position = 0
     held = truncate = False
     for position, change in enumerate(changes):
@@ -167,6 +175,9 @@ def plan_slice(changes: Sequence[Change], view: View, high_water: Sequence2) -> 
         if decision is Decision.ALREADY_LOADED:
             already += 1
             continue
+        if change.key in view.parked:
+            parked[change.key] = parked.get(change.key, 0) + 1
+            continue
         applied += 1
         actions[change.key] = fold(actions.get(change.key), change, old_copy=old_copy)
     else:
@@ -181,6 +192,7 @@ def plan_slice(changes: Sequence[Change], view: View, high_water: Sequence2) -> 
         superseded=applied - len(actions),
         already_loaded=already,
         control=control,
+        parked=parked,
     )
 
 

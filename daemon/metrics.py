@@ -131,6 +131,7 @@ class Metrics:
     def _around(self) -> None:
         self.phase = self._gauge("phase", "1 for the phase that the group is in, 0 for the others", "group", "phase")
         self.throttled = self._gauge("throttled", "1 while something holds the pipeline back, by what", "reason")
+        self.paused = self._gauge("paused", "1 while a table is paused: its events stay in Kafka", "table")
         self.transient_errors_total = self._counter(
             "transient_errors_total", "Errors that were retried, by the side that had them", "side"
         )

@@ -38,14 +38,15 @@ def mapped_tables(config: Config, source: PostgresSource, target: PostgresTarget
     """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
     try:
         read_after = source.snapshot()
-        entries = _entries(config, source, target)
+        entries = entries_of(config, source, target)
         _check_grants(entries, source, target)
-        return _checked(entries, target, read_after)
+        return checked(entries, target, read_after, triggers_fire=target.enforces_triggers)
     except ConfigError as error:
         raise config.locate(error) from None
 
 
-def _entries(config: Config, source: PostgresSource, target: PostgresTarget) -> tuple[Entry, ...]:
+def entries_of(config: Config, source: PostgresSource, target: PostgresTarget) -> tuple[Entry, ...]:
+    """The mapping resolved against both catalogues. Raises ConfigError with all problems, by their path."""
     with translated("source", source.url):
         sources = load_tables(source.connection(), names := {spec.source_name for spec in config.tables})
         if len(sources) < len(names):
@@ -79,7 +80,13 @@ def _rights(grant: MissingGrant) -> str:
     return f"{', '.join(grant.privileges)} on" if grant.privileges else "use the schema of"
 
 
-def _checked(entries: Sequence[Entry], target: PostgresTarget, read_after: Snapshot) -> dict[str, MappedTable]:
+def checked(
+    entries: Sequence[Entry], target: PostgresTarget, read_after: Snapshot, *, triggers_fire: bool
+) -> dict[str, MappedTable]:
+    """Source table -> how it is handled. Raises ConfigError with everything that does not travel or does not fit.
+
+    triggers_fire: the target's sessions fire triggers, so that foreign keys are refused.
+    """
     problems: list[Problem] = []
     tables: dict[str, MappedTable] = {}
     for number, table in enumerate({entry.source.full_name: entry.source for entry in entries}.values()):
@@ -91,7 +98,7 @@ def _checked(entries: Sequence[Entry], target: PostgresTarget, read_after: Snaps
             continue
         tables[mapped.name] = mapped
         for entry in mine:
-            problems += _foreign_keys(entry, target) + _types(mapped, entry, target)
+            problems += (_foreign_keys(entry) if triggers_fire else []) + _types(mapped, entry, target)
     if problems:
         raise ConfigError(problems)
     return tables
@@ -117,8 +124,8 @@ def _placed(problem: Problem, entry: Entry) -> Problem:
     return Problem(("tables", entry.index, "from"), problem.message, problem.hint)
 
 
-def _foreign_keys(entry: Entry, target: PostgresTarget) -> list[Problem]:
-    if not entry.target.foreign_keys or not target.enforces_triggers:
+def _foreign_keys(entry: Entry) -> list[Problem]:
+    if not entry.target.foreign_keys:
         return []
     return [
         Problem(

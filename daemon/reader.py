@@ -37,6 +37,8 @@ class Reader(threading.Thread):
         self.backlog: dict[Partition, int] = {}
         self.partitions: frozenset[Partition] = frozenset()
         self.rebalances = 0
+        self.paused: frozenset[str] = frozenset()
+        """Topics of which nothing is fetched."""
         self._make_consumer = make_consumer
         self._positions = positions
         self._buffer = buffer
@@ -85,6 +87,7 @@ class Reader(threading.Thread):
             self._buffer.put(consumer.poll(EVENTS_PER_POLL, POLL_TIMEOUT_S))
         except TransientError as error:  # librdkafka reconnects by itself
             self._troubled(str(error))
+            self._stopping.wait(POLL_TIMEOUT_S)
         else:
             self._troubled(consumer.trouble)
         self.backlog = consumer.backlog()
@@ -94,11 +97,13 @@ class Reader(threading.Thread):
 
     def _balance(self, consumer: ChangeConsumer) -> None:
         """Bound the buffer: each partition may fill its share, so that one held by a chunk does not stop the others."""
-        sizes = self._buffer.sizes()
-        sharing = max(1, sum(1 for events, _ in sizes.values() if events))
-        fill = {where: max(events / self._limits[0], size / self._limits[1]) for where, (events, size) in sizes.items()}
-        consumer.pause(where for where, full in fill.items() if full * sharing >= 1)
-        consumer.resume(where for where, full in fill.items() if full * sharing < 0.5)
+        events_max, bytes_max = self._limits
+        fill = {w: max(events / events_max, size / bytes_max) for w, (events, size) in self._buffer.sizes().items()}
+        paused = {where for where in consumer.partitions if where[0] in self.paused}
+        taken = sum(fill.pop(where, 0.0) for where in paused)
+        shares = shares_taken(fill, taken)
+        consumer.pause(paused | {where for where, share in shares.items() if share >= 1})
+        consumer.resume(w for w in consumer.partitions - paused if shares.get(w, 0.0) < 0.5)
 
     def _assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         self.rebalances += 1
@@ -107,6 +112,17 @@ class Reader(threading.Thread):
 
     def _revoked(self, partitions: Sequence[Partition]) -> None:
         self._buffer.drop(partitions, self._handover_s)
+
+
+def shares_taken(fill: Mapping[Partition, float], paused: float) -> dict[Partition, float]:
+    """How much of its share of the buffer each partition takes; 1 is all of it. Pure.
+
+    fill: partition -> the part of the whole buffer that it takes. paused: the part that paused tables take, which is
+    gone from what the others share, down to a quarter.
+    """
+    sharing = max(1, sum(1 for full in fill.values() if full))
+    room = max(1 - paused, 0.25)
+    return {where: full * sharing / room for where, full in fill.items()}
 
 
 Assigned = Callable[[Sequence[Partition]], Mapping[Partition, int]]

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 from connectors.change import Batch
 from connectors.chunks import ChunkState
 from connectors.postgresql.session import server_of
-from connectors.tables import MappedTable
+from daemon.bucket import TokenBucket
 from daemon.buffer import Buffer
+from daemon.exchange import Exchanger
 from daemon.health import Health
 from daemon.heartbeat import Heartbeat
-from daemon.http import Server, serve
+from daemon.http import Answer, Post, Server, serve
+from daemon.http_resync import endpoint
+from daemon.journal_trim import JournalTrim
+from daemon.logs import configure
 from daemon.metrics import Metrics
-from daemon.prepare import Topic
+from daemon.on_demand import OnDemand
 from daemon.reader import Reader
+from daemon.reconfigure import TAKEN, ConfigWatch, Running, difference, digest_of, note
 from daemon.start import check_slot
 from daemon.status import status_of
 from daemon.stream import Applied, Stream
+from daemon.verify.continuous import Continuous
 from daemon.watch import Watch
 from daemon.wiring import Parts
 from daemon.workers import Workers
-from daemon.writer import Exchange, Writer
-from mappers.errors import ChangeoverError, ConfigError, ConflictError, NotReadyError, TransientError
+from daemon.writer import Writer
+from mappers.errors import ChangeoverError, ConfigError, NotReadyError, TransientError
 
 log = logging.getLogger(__name__)
 HELD_S = 0.05
@@ -43,6 +52,7 @@ class Daemon:
 
     def __init__(self, parts: Parts, metrics: Metrics, health: Health, *, backfill: bool) -> None:
         self._parts = parts
+        self._digest = digest_of(parts.path)
         self._metrics = metrics
         self._health = health
         self._backfill = backfill
@@ -53,6 +63,14 @@ class Daemon:
         self._source = parts.source()
         self._heartbeat: Heartbeat | None = None
         self._watch = Watch(metrics, time.monotonic)
+        self._config: ConfigWatch | None = None
+        self._on_demand: OnDemand | None = None
+        self._verification: Continuous | None = None
+        self._resync: Post = self._endpoint()
+        stream = parts.config.stream
+        self._journal = JournalTrim(
+            parts.control, parts.target, time.monotonic, hours=stream.journal_h, rows=stream.journal_rows_max
+        )
 
     def run(self, *, rebackfill: Sequence[str] = (), accept: Sequence[str] = (), anew: bool = False) -> None:
         """Start, stream, stop. rebackfill, accept, anew: what the user decided about rows that are there already."""
@@ -60,8 +78,10 @@ class Daemon:
         self._serve()
         self._health.started()
         try:
-            tables, topics, messages = self._parts.backoff().call(lambda: self._start(decided), self._failed)
-            self._stream(tables, topics, messages)
+            running: Running | None = self._parts.backoff().call(lambda: self._start(decided), self._failed)
+            note(self._parts, self._digest, f"{TAKEN}: started")
+            while running is not None:
+                running = self._run(running)
         except ChangeoverError as error:
             if self._parts.stop.is_set() and isinstance(error, TransientError):
                 return
@@ -72,6 +92,11 @@ class Daemon:
                 self._server.close()
             self._parts.target.close()
 
+    def look_at_config(self) -> None:
+        """Take the configuration file anew, now."""
+        if self._config is not None:
+            self._config.look()
+
     def status(self) -> dict[str, Any]:
         """For /status: the pipeline's facts, and what this process waits for."""
         try:
@@ -80,25 +105,60 @@ class Daemon:
             facts = {"error": str(error)}
         return {**facts, "waiting_for": self._waiting_for, "lag_s": self._heartbeat_lag()}
 
-    def _start(self, decided: Mapping[str, Any]) -> tuple[dict[str, MappedTable], dict[str, Topic], Topic]:
+    def _start(self, decided: Mapping[str, Any]) -> Running:
         self._health.beat()
         tables = self._parts.tables()
+        self._parts.check_connector(tables)
         topics, messages = self._parts.topics(tables)
+        start = self._parts.start()
         try:
-            self._parts.start().run(tables, topics, messages, **decided)
+            start.run(tables, topics, messages, **decided)
         except ConfigError as error:
             raise self._parts.config.locate(error) from None
         except NotReadyError as error:
             hint = "see `changeover connector status`"
             raise TransientError(error.what, where=error.where, hint=hint) from error
-        self._watch.expected(self._parts.facts().rows_expected)
-        return tables, topics, messages
+        finally:
+            start.close()
+        self._watch.expected(self._parts.rows_expected())
+        return Running(self._parts, tables, topics, messages, self._digest)
 
-    def _stream(self, tables: dict[str, MappedTable], topics: dict[str, Topic], messages: Topic) -> None:
-        config = self._parts.config
+    def _run(self, running: Running) -> Running | None:
+        """Stream with one configuration, until the process is to stop, or there is a new one to go on with."""
+        parts = running.parts
+        self._tables, self._topics = running.tables, running.topics
+        watch = self._config = ConfigWatch(running, os.environ)
+        with ExitStack() as stack:
+            self._on_demand = parts.on_demand(running.tables, self._metrics)
+            stack.callback(self._on_demand.close)
+            stack.callback(watch.stop)
+            watch.start()
+            self._stream(running, stack)
+        if self._parts.stop.is_set() or watch.ready is None:
+            return None
+        self._take(running, watch.ready)
+        return watch.ready
+
+    def _take(self, old: Running, new: Running) -> None:
+        """Go on with another configuration. What the old one made has ended."""
+        said = difference(old.tables, new.tables)
+        self._parts, self._buffer = new.parts, Buffer(time.monotonic)
+        self._source.close()
+        self._source = new.parts.source()
+        self._resync = self._endpoint()
+        self._watch.forget(old.tables.keys() - new.tables.keys())
+        configure(new.parts.config.log.level, new.parts.config.log.format)
+        log.info("new configuration taken: %s", said)
+        with suppress(ChangeoverError):
+            self._watch.expected(new.parts.rows_expected())
+        note(new.parts, new.digest, f"{TAKEN}: {said}")
+        old.parts.target.close()
+
+    def _stream(self, running: Running, stack: ExitStack) -> None:
+        parts, config = running.parts, running.parts.config
         reader = Reader(
-            self._parts.consumer(tables, topics, messages),
-            self._parts.next_offsets,
+            parts.consumer(running.tables, running.topics, running.messages),
+            parts.next_offsets,
             self._buffer,
             config.stream.buffer_rows_max,
             config.stream.buffer_bytes_max,
@@ -106,42 +166,45 @@ class Daemon:
             self._kafka_trouble,
         )
         heartbeat = self._heartbeat = Heartbeat(
-            self._parts.source(),
+            parts.source(),
             config.heartbeat.interval_s,
             time.monotonic,
-            lambda: (messages.name, 0) in reader.partitions,
+            lambda: (running.messages.name, 0) in reader.partitions,
             self._failed,
         )
-        partitions = {name: topic.partitions for name, topic in topics.items()}
-        stream = Stream(
-            tables, partitions, self._parts.source(), self._parts.target, self._parts.control, self._parts.wait_or_stop
-        )
-        self._tables = tables
-        writer = Writer(stream, self._parts.positions, self._exchange(stream), self._parts.backoff, self._failed)
-        workers = Workers(
-            self._parts.path, config.backfill.workers if self._backfill else 0, self._parts.backoff().wait
-        )
-        self._verification = self._parts.continuous(
-            tables, self._metrics, self._health, lambda: (messages.name, 0) in reader.partitions, self._failed
+        partitions = {name: topic.partitions for name, topic in running.topics.items()}
+        source, resyncer, desk = parts.source(), parts.resyncer(), parts.desk
+        stack.callback(source.close)
+        stack.callback(resyncer.close)
+        stream = Stream(running.tables, partitions, source, parts.target, parts.control, desk, parts.wait_or_stop)
+
+        def counted(table: str, rows: int) -> None:
+            self._metrics.count_resync(table, "conflict", rows)
+
+        exchange = Exchanger(running.tables, parts.target, parts.control, resyncer, desk, counted)
+        writer = Writer(stream, parts.positions, exchange, parts.backoff, self._failed)
+        workers = Workers(parts.path, config.backfill.workers if self._backfill else 0, parts.backoff().wait)
+        verification = self._verification = parts.continuous(
+            running.tables, self._metrics, self._health, lambda: (running.messages.name, 0) in reader.partitions
         )
         reader.start()
         heartbeat.start()
-        self._verification.start()
+        verification.start()
         try:
             self._loop(reader, writer, workers)
         finally:
             heartbeat.stop()
-            self._verification.stop()
+            verification.stop()
             workers.stop(config.stream.shutdown_deadline_s)
             reader.stop()
             reader.join(config.stream.shutdown_deadline_s)
-            self._verification.join(config.stream.shutdown_deadline_s)
+            verification.join(config.stream.shutdown_deadline_s)
 
     def _loop(self, reader: Reader, writer: Writer, workers: Workers) -> None:
         section = self._parts.config.stream
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        while not self._parts.stop.is_set():
+        while not self._parts.stop.is_set() and not (self._config and self._config.ready):
             self._health.beat()
             self._tend(reader, workers)
             batch = self._buffer.take(section.batch_rows_max, section.batch_bytes_max, IDLE_S)
@@ -154,7 +217,8 @@ class Daemon:
     def _write(self, reader: Reader, writer: Writer, batch: Batch) -> None:
         began = time.monotonic()
         try:
-            self._parts.backoff().call(lambda: self._verification.notice(batch), self._failed)
+            if self._verification is not None:
+                self._parts.backoff().call(partial(self._verification.notice, batch), self._failed)
             applied = writer.write(batch)
             if applied is None:
                 return
@@ -165,17 +229,6 @@ class Daemon:
         reader.committed({(a.topic, a.partition): a.end for a in applied.advances})
         self._observe(batch, applied, time.monotonic() - began)
 
-    def _exchange(self, stream: Stream) -> Exchange:
-        resyncer = self._parts.resyncer()
-
-        def exchange(batch: Batch, error: ConflictError) -> None:
-            for name, keys in stream.keys(batch, error.table).items():
-                mapped = self._tables[name]
-                resyncer.resync(mapped, [mapped.form.texts(key) for key in keys], exchange=True)
-                self._metrics.count_resync(name, "conflict", len(keys))
-
-        return exchange
-
     # -- around the loop -------------------------------------------------------------------------------------------
 
     def _tend(self, reader: Reader, workers: Workers) -> None:
@@ -185,13 +238,19 @@ class Daemon:
         self._tended = now
         try:
             _, chunks = self._parts.progress()
+            paused = self._parts.paused() & self._tables.keys()
+            self._journal.tend(reader.partitions)
         except TransientError as error:
             self._failed(error)
             return
-        unfinished = sum(chunk.state is not ChunkState.DONE for chunk in chunks)
-        workers.tend(unfinished)
-        self._waiting_for = f"{unfinished} chunks" if unfinished else ""
+        chunks = [chunk for chunk in chunks if chunk.table in self._tables]
+        unfinished = [chunk for chunk in chunks if chunk.state is not ChunkState.DONE]
+        workers.tend(sum(chunk.table not in paused for chunk in unfinished))
+        self._waiting_for = f"{len(unfinished)} chunks" if unfinished else ""
+        reader.paused = frozenset(self._topics[name].name for name in paused)
+        self._buffer.pause(reader.paused)
         self._watch.chunks(self._tables, chunks)
+        self._watch.paused(self._tables, paused)
         self._watch.stream(reader.partitions, reader.backlog, self._buffer)
         self._look_at_slot(now)
 
@@ -199,12 +258,22 @@ class Daemon:
         if now - self._slot_seen < SLOT_S:
             return
         self._slot_seen = now
+        self._look_at_letters()
         try:
             slot = self._source.slot(self._parts.config.source.slot)
             self._watch.slot(slot)
             check_slot(slot, self._parts.config.source.slot, f"source {server_of(self._source.url)}")
         except TransientError as error:
             self._source.close()
+            self._failed(error)
+
+    def _look_at_letters(self) -> None:
+        control = self._parts.control.dead_letters
+        try:
+            with self._parts.target.begin() as transaction:
+                control.trim(transaction.control, self._parts.config.dead_letters.retention_h)
+                self._watch.dead_letters(control.counts(transaction.control))
+        except TransientError as error:
             self._failed(error)
 
     def _observe(self, batch: Batch, applied: Applied, seconds: float) -> None:
@@ -228,7 +297,23 @@ class Daemon:
             log.warning("kafka: %s", text)
             self._waiting_for = text
 
+    def _endpoint(self) -> Post:
+        """What answers POST /resync under the configuration of now."""
+        section = self._parts.config.http
+        token = section.token.get_secret_value() if section.token else ""
+        return endpoint(token, TokenBucket(section.resyncs_per_second, time.monotonic), lambda: self._on_demand)
+
     def _serve(self) -> None:
+        def resync(body: bytes, authorization: str, remote: str) -> Answer:
+            return self._resync(body, authorization, remote)
+
         section = self._parts.config.http
         if section.port:
-            self._server = serve(section.host, section.port, self._metrics.registry, self._health, self.status)
+            self._server = serve(
+                section.host,
+                section.port,
+                self._metrics.registry,
+                self._health,
+                self.status,
+                {"/resync": resync},
+            )

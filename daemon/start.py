@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from connectors.chunks import Position
 from connectors.control.pipeline import PipelineRow
 from connectors.control.store import ControlStore
-from connectors.postgresql.session import server_of
+from connectors.postgresql.publication import publication
+from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.slots import Slot, lost
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
@@ -20,7 +21,7 @@ from connectors.postgresql.transaction import TargetTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.prepare import Topic, fingerprint_problems
-from mappers.errors import ConfigError, FatalError, Problem
+from mappers.errors import ConfigError, FatalError, NotReadyError, Problem
 
 log = logging.getLogger(__name__)
 START_WATER = (0, 0)
@@ -76,6 +77,30 @@ class Start:
             new = self._check(transaction, tables, topics, messages)
         if new:
             self._start(tables, topics, messages)
+
+    def check(self, tables: Mapping[str, MappedTable], topics: Mapping[str, Topic], messages: Topic) -> list[str]:
+        """What `run` checks, for a pipeline that runs already, without changing anything; returns the new tables."""
+        with self._target.begin() as transaction:
+            if not self._control.exists(transaction.control):
+                raise NotReadyError("the pipeline has not been started", hint="run `changeover run` once")
+            new = self._check(transaction, tables, topics, messages)
+            self._refuse_rows(transaction, {name: tables[name] for name in new})
+        self._check_published(new)
+        return new
+
+    def close(self) -> None:
+        """Close the connections to the source."""
+        self._source.close()
+        self._barrier.close()
+
+    def _check_published(self, new: Sequence[str]) -> None:
+        """A table that joins must be in the publication by then, or its changes would be nowhere."""
+        with translated("source", self._source.url):
+            published = publication(self._source.connection(), self._stream.publication)
+        missing = sorted(set(new) - {".".join(table) for table in published.tables}) if published else []
+        if missing:
+            what = f"publication {self._stream.publication} does not have {', '.join(missing)}"
+            raise FatalError(what, where="source", hint="run `changeover connector apply`")
 
     def _check(
         self,
@@ -182,8 +207,7 @@ class Start:
     def _rebackfill(self, mapped: MappedTable) -> None:
         """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight."""
         with self._target.begin() as transaction:
-            self._empty(transaction, mapped)
-            self._control.restart_table(transaction.control, mapped.name)
+            reload(self._control, transaction, mapped)
 
     def _forget(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
         """As if the pipeline had never been: its rows and its state go."""
@@ -194,19 +218,35 @@ class Start:
         log.warning("the pipeline starts over: its target tables were emptied")
 
     def _empty(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
-        problems = [
-            Problem(
-                ("tables", entry.index, "if_not_empty"),
-                f"{entry.target.full_name} keeps rows that are not this pipeline's, so it cannot be emptied",
-                "delete the pipeline's own rows by hand, and start it under another name",
-            )
-            for entry in mapped.entries
-            if entry.not_empty == "keep"
-        ]
-        if problems:
-            raise ConfigError(problems)
+        refuse_kept(mapped)
         self._control.positions.lock_table(transaction.control, mapped.name)
         transaction.truncate(mapped)
+
+
+def reload(control: ControlStore, transaction: TargetTransaction, mapped: MappedTable) -> None:
+    """Rule 10 by request: empty what the table feeds, and have every chunk of it read again. Raises ConfigError.
+
+    The chunks first: a worker that is about to finish one either has, and its rows are emptied too, or it cannot.
+    """
+    refuse_kept(mapped)
+    control.positions.lock_table(transaction.control, mapped.name)
+    control.restart_table(transaction.control, mapped.name)
+    transaction.truncate(mapped)
+
+
+def refuse_kept(mapped: MappedTable) -> None:
+    """Raise ConfigError where a target of the table has rows of others: then it cannot be emptied."""
+    problems = [
+        Problem(
+            ("tables", entry.index, "if_not_empty"),
+            f"{entry.target.full_name} keeps rows that are not this pipeline's, so it cannot be emptied",
+            "delete the pipeline's own rows by hand, and start it under another name",
+        )
+        for entry in mapped.entries
+        if entry.not_empty == "keep"
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def check_slot(slot: Slot | None, name: str, where: str) -> None:

@@ -19,6 +19,8 @@ VERSION = 1
 class Facts:
     """Everything that a status is made of. ends: (topic, partition) -> high watermark, where the broker answered.
 
+    mapped: the tables of the configuration; others are left over from an older one. rows_per_second: the backfill's
+    pace in each process, 0 for no limit.
     sweeps: the newest first. findings: entry -> differences that nobody has mended. suspicion: as it is stored.
     """
 
@@ -28,6 +30,11 @@ class Facts:
     rows_expected: Mapping[str, int]
     ends: Mapping[tuple[str, int], int]
     slot: Slot | None
+    dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """(table, reason) -> open letters."""
+    paused: frozenset[str] = frozenset()
+    mapped: frozenset[str] = frozenset()
+    rows_per_second: int = 0
     sweeps: Sequence[SweepRow] = ()
     findings: Mapping[str, int] = field(default_factory=dict)
     suspicion: str | None = None
@@ -51,8 +58,10 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "ledger": asdict(ledger),
         "ledger_balanced": all(position.ledger.balanced for position in facts.positions),
         "backlog_events": sum(_behind(position, facts) for position in facts.positions),
+        "dead_letters_open": sum(facts.dead_letters.values()),
         "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
         "slot": asdict(facts.slot) if facts.slot else None,
+        "rows_per_second": facts.rows_per_second or None,
         "suspicion": json.loads(facts.suspicion) if facts.suspicion else None,
     }
 
@@ -68,7 +77,10 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "bytes_loaded": sum(chunk.bytes for chunk in chunks),
         "rows_expected": facts.rows_expected.get(name, 0),
         "backlog_events": sum(_behind(position, facts) for position in positions),
+        "dead_letters_open": sum(count for (table, _), count in facts.dead_letters.items() if table == name),
         "ledger": asdict(ledger),
+        "paused": name in facts.paused,
+        "mapped": name in facts.mapped,
         "verification": _verification(name, facts),
     }
 
@@ -99,7 +111,10 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{name:32} {f'{done}/{total}':>11} {done / total:>5.0%} {rows:>25} {table['bytes_loaded'] / 1e6:>9,.1f} "
             f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,} {_verified(table['verification']):>24}"
+            f"{_mark(table)}"
         )
+    if letters := status["dead_letters_open"]:
+        lines.append(f"dead letters: {letters} open (`changeover dlq list`)")
     if status["suspicion"]:
         lines.append(f"verification: {status['suspicion']['reason']}; not ready until every row has been verified")
     return [*lines, _slot_line(status["slot"])]
@@ -110,6 +125,13 @@ def _verified(verification: Mapping[str, Any] | None) -> str:
         return "never"
     found = verification["differences"]
     return f"{verification['age_s']:,.0f} s ago, {f'{found:,} DIFFER' if found else 'equal'}"
+
+
+def _mark(table: Mapping[str, Any]) -> str:
+    """What a line of a table ends with, where it does not go on."""
+    if not table["mapped"]:
+        return "  not in the mapping"
+    return "  PAUSED" if table["paused"] else ""
 
 
 def _slot_line(slot: Mapping[str, Any] | None) -> str:

@@ -5,21 +5,23 @@ gate -> lock positions -> view -> decide -> stage, project, merge -> advance. De
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.change import Batch, Key, Slice
 from connectors.chunks import Advance, Ledger
+from connectors.control.dead_letters import NewLetter
 from connectors.control.store import ControlStore
-from connectors.seams import Source, Staged, Target, TargetTransaction
+from connectors.seams import Source, Target, TargetTransaction
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.buffer import split
-from daemon.handover import Action, Delete, Resync, SlicePlan, Upsert, must_wait_for, plan_slice
-from daemon.resync import text_rows
+from daemon.dead_letters import DeadLetterDesk
+from daemon.handover import SlicePlan, must_wait_for, plan_slice
 from daemon.views import Views
-from mappers.errors import FatalError
-from mappers.projection import affected
+from daemon.work import Work
+from mappers.errors import FatalError, RecordError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Stream:
         source: Source,
         target: Target,
         control: ControlStore,
+        desk: DeadLetterDesk,
         wait: Callable[[], None],
     ) -> None:
         self._tables = tables
@@ -66,12 +69,16 @@ class Stream:
         self._source = source
         self._target = target
         self._control = control
+        self._desk = desk
         self._wait = wait
         self._views = Views(control, source)
         self._seen: Snapshot | None = None
 
-    def apply(self, batch: Batch) -> Applied:
+    def apply(self, batch: Batch, *, isolate: bool = False) -> Applied:
         """Apply a batch, or as much of it as no chunk holds back. All or nothing.
+
+        isolate: set rows that the target refuses aside as dead letters; a RecordError then has its place, and says why
+        the row was not set aside.
 
         Raises FencedError (another process owns a partition), ConflictError (read the keys involved again),
         TransientError (the outcome is unknown: read the positions before trying again), RecordError, FatalError.
@@ -82,21 +89,12 @@ class Stream:
                 transaction.control, {(part.topic, part.partition): part.start for part in batch.slices}
             )
             waters = {where: position.high_water for where, position in stored.items()}
-            planned = self._plan(transaction, batch, waters, reference)
-            applied = Applied([], [_rest(p) for p in planned if p.plan.taken < len(p.part.changes)])
-            filtered = self._write(transaction, planned, applied)
-            applied.advances = [_advance(p, filtered.get(i, 0)) for i, p in enumerate(planned)]
+            planned, paused = self._plan(transaction, batch, waters, reference)
+            applied = Applied([], paused + [_rest(p) for p in planned if p.plan.taken < len(p.part.changes)])
+            filtered, refused = self._write(transaction, planned, applied, isolate=isolate)
+            applied.advances = [_advance(p, filtered[i], refused[i]) for i, p in enumerate(planned)]
             self._control.positions.advance(transaction.control, [a for a in applied.advances if a.end > a.start])
         return applied
-
-    def keys(self, batch: Batch, target_table: str) -> dict[str, list[Key]]:
-        """Source table -> keys of the batch that feed this target table: what a uniqueness conflict is resolved by."""
-        found: dict[str, list[Key]] = {}
-        for part in batch.slices:
-            mapped = self._tables.get(part.table or "")
-            if mapped and any(entry.target.full_name == target_table for entry in mapped.entries):
-                found.setdefault(mapped.name, []).extend(change.key for change in part.changes if change.key)
-        return found
 
     def _gate(self, batch: Batch) -> int:
         """Rule 2: every transaction of the batch is visible at the source before the target transaction begins."""
@@ -116,31 +114,46 @@ class Stream:
         batch: Batch,
         waters: Mapping[tuple[str, int], tuple[int, int]],
         reference: int,
-    ) -> list[Planned]:
-        versions = self._control.tables.versions(transaction.control)
-        planned = []
+    ) -> tuple[list[Planned], list[Slice]]:
+        """What was decided about each slice, and the slices of paused tables, about which nothing is."""
+        states = self._control.tables.states(transaction.control)
+        planned, paused = [], []
         for part in batch.slices:
             water = waters[part.topic, part.partition]
             if part.table is None:
                 planned.append(Planned(part, _all_control(part, water)))
                 continue
-            mapped, version = self._tables[part.table], versions[part.table]
-            view = self._views.of(transaction.control, mapped, version, part.changes, reference)
+            mapped, state = self._tables[part.table], states[part.table]
+            if state.paused:
+                paused.append(part)
+                continue
+            view = self._views.of(transaction.control, mapped, state.version, part.changes, reference)
             planned.append(Planned(part, plan_slice(part.changes, view, water)))
-        return planned
+        return planned, paused
 
-    def _write(self, transaction: TargetTransaction, planned: Sequence[Planned], applied: Applied) -> dict[int, int]:
-        """Write what was decided; returns slice number -> keys that the mapping filters out."""
-        filtered: dict[int, int] = {}
+    def _write(
+        self, transaction: TargetTransaction, planned: Sequence[Planned], applied: Applied, *, isolate: bool
+    ) -> tuple[Counter[int], Counter[int]]:
+        """Write what was decided; returns slice number -> keys that the mapping filters out, and that are set aside."""
+        filtered: Counter[int] = Counter()
+        refused: Counter[int] = Counter()
         for name in dict.fromkeys(p.part.table for p in planned if p.part.table):
             mapped = self._tables[name]
             mine = [(i, p.plan) for i, p in enumerate(planned) if p.part.table == name]
             if any(plan.truncate for _, plan in mine):
                 self._truncate(transaction, mapped)
-            work = _Work(mapped, mine)
-            for number in work.write(transaction, self._source, self._control, applied):
-                filtered[number] = filtered.get(number, 0) + 1
-        return filtered
+            self._park(transaction, mapped, mine)
+            work = Work(mapped, mine, transaction, self._source, self._control)
+            letters = _Letters(self._desk, transaction, mapped, planned)
+            filtered.update(work.write(letters.refuse if isolate else None))
+            refused.update(letters.put())
+            for reason, rows in work.resynced.items():
+                applied.resynced[name, reason] = rows
+        return filtered, refused
+
+    def _park(self, transaction: TargetTransaction, mapped: MappedTable, mine: Sequence[tuple[int, SlicePlan]]) -> None:
+        parked = {mapped.form.name(key): count for _, plan in mine for key, count in plan.parked.items()}
+        self._control.dead_letters.park(transaction.control, mapped.name, parked)
 
     def _truncate(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
         """Rule 10: empty the target and read every chunk anew. Only one partition has an order to do that in."""
@@ -157,88 +170,34 @@ class Stream:
                 where=kept[0],
                 hint="delete the pipeline's own rows by hand, and start it under another name",
             )
+        self._control.restart_table(transaction.control, mapped.name)  # first: a chunk just finished is emptied too
         transaction.truncate(mapped)
-        self._control.restart_table(transaction.control, mapped.name)
 
 
-class _Work:
-    """The actions on one table in one transaction."""
+class _Letters:
+    """The rows of one table that are set aside in one transaction."""
 
-    def __init__(self, mapped: MappedTable, plans: Sequence[tuple[int, SlicePlan]]) -> None:
+    def __init__(
+        self, desk: DeadLetterDesk, transaction: TargetTransaction, mapped: MappedTable, planned: Sequence[Planned]
+    ) -> None:
+        self._desk = desk
+        self._connection = transaction.control
         self._mapped = mapped
-        self._owner: list[int] = []
-        self._rows: list[Staged] = []
-        self._partial: list[Staged] = []
-        self._groups: dict[frozenset[int], int] = {}
-        self._reread: dict[Key, tuple[int, str]] = {}
-        self._keys: list[Key] = []
-        for number, plan in plans:
-            for key, action in plan.actions.items():
-                self._add(number, key, action)
+        self._planned = planned
+        self._letters: list[NewLetter] = []
+        self._owners: list[int] = []
 
-    def _add(self, number: int, key: Key, action: Action) -> None:
-        if isinstance(action, Upsert) and not action.missing:
-            self._stage(number, key, False, 0, action.row)
-        elif isinstance(action, Delete):
-            self._stage(number, key, True, 0, self._mapped.key_only(key))
-        elif isinstance(action, Resync):
-            self._reread[key] = (number, action.reason)
-        else:
-            self._add_partial(number, key, action)
+    def refuse(self, number: int, key: Key, error: RecordError) -> None:
+        """Keep a key of slice `number` for `put`. Raises where there are too many."""
+        found = self._planned[number]
+        self._letters.append(self._desk.of_event(self._mapped, found.part, found.plan.taken, key, error))
+        self._owners.append(number)
+        self._desk.admit(self._connection, self._letters, error)
 
-    def _add_partial(self, number: int, key: Key, action: Upsert) -> None:
-        missing = self._names(action.missing)
-        if any(affected(entry, missing).resync for entry in self._mapped.entries):
-            self._reread[key] = (number, "value did not travel")
-            return
-        group = self._groups.setdefault(action.missing, len(self._groups) + 1)
-        self._partial.append((len(self._owner), False, group, action.row))
-        self._owner.append(number)
-        self._keys.append(key)
-
-    def _stage(self, number: int, key: Key, gone: bool, group: int, row: tuple[object, ...]) -> None:
-        self._rows.append((len(self._owner), gone, group, row))
-        self._owner.append(number)
-        self._keys.append(key)
-
-    def _names(self, missing: frozenset[int]) -> frozenset[str]:
-        return frozenset(self._mapped.columns[index] for index in missing)
-
-    def write(
-        self, transaction: TargetTransaction, source: Source, control: ControlStore, applied: Applied
-    ) -> list[int]:
-        """Merge everything; returns the slice number of each key that no entry takes."""
-        groups = [self._names(missing) for missing in self._groups]
-        if self._partial:
-            self._complete(transaction, groups)
-        filtered: list[int] = []
-        if self._rows:
-            filtered += [self._owner[n] for n in transaction.merge(self._mapped, self._rows, groups)]
-        if self._reread:
-            filtered += self._resync(transaction, source, control)
-            for _, reason in self._reread.values():
-                label = (self._mapped.name, reason)
-                applied.resynced[label] = applied.resynced.get(label, 0) + 1
-        return filtered
-
-    def _complete(self, transaction: TargetTransaction, groups: Sequence[frozenset[str]]) -> None:
-        """Rows that travelled in part and have no target row are read from the source; the others can be merged."""
-        absent = transaction.absent(self._mapped, self._partial, groups)
-        for row in self._partial:
-            if row[0] in absent:
-                self._reread[self._keys[row[0]]] = (self._owner[row[0]], "row absent")
-            else:
-                self._rows.append(row)
-
-    def _resync(self, transaction: TargetTransaction, source: Source, control: ControlStore) -> list[int]:
-        keys = list(self._reread)
-        texts = [self._mapped.form.texts(key) for key in keys]
-        snapshot, found = source.rows_by_key(self._mapped.table, self._mapped.form, self._mapped.text_columns, texts)
-        ordinals = transaction.merge_text(self._mapped, text_rows(self._mapped, texts, found), replace=False)
-        control.fences.put(
-            transaction.control, self._mapped.name, [self._mapped.form.name(key) for key in keys], snapshot
-        )
-        return [self._reread[keys[n]][0] for n in ordinals]
+    def put(self) -> list[int]:
+        """Write the letters; returns the slice number of each."""
+        self._desk.put(self._connection, self._letters)
+        return self._owners
 
 
 def _all_control(part: Slice, water: tuple[int, int]) -> SlicePlan:
@@ -251,16 +210,18 @@ def _rest(planned: Planned) -> Slice:
     return rest
 
 
-def _advance(planned: Planned, filtered: int) -> Advance:
+def _advance(planned: Planned, filtered: int, refused: int) -> Advance:
     part, plan = planned.part, planned.plan
     taken = part.changes[: plan.taken]
     ledger = Ledger(
         consumed=len(taken),
-        applied=plan.applied - filtered,
+        applied=plan.applied - filtered - refused,
         superseded=plan.superseded,
         already_loaded=plan.already_loaded,
         filtered=filtered,
         control=plan.control,
+        held=sum(plan.parked.values()),
+        dead_lettered=refused,
     )
     time_us = max((change.commit_us for change in taken), default=0)
     return Advance(part.topic, part.partition, part.start, planned.end, plan.high_water, ledger, time_us)

@@ -61,7 +61,7 @@ def plan_of(config: Config) -> StreamPlan:
         slot=config.source.slot,
         publication=config.source.publication,
         topic_prefix=config.source.topic_prefix,
-        tables=_keys(config),
+        tables=keys_of(config),
         bootstrap_servers=config.kafka.bootstrap_servers,
         connect_url=connect.url,
         connector=connect.connector,
@@ -76,7 +76,7 @@ def plan_of(config: Config) -> StreamPlan:
     )
 
 
-def _keys(config: Config) -> dict[tuple[str, str], tuple[str, ...]]:
+def keys_of(config: Config) -> dict[tuple[str, str], tuple[str, ...]]:
     """The source tables and their configured keys; of several entries for one table, one may name the key for all."""
     keys: dict[tuple[str, str], tuple[str, ...]] = {}
     for spec in config.tables:

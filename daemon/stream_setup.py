@@ -95,17 +95,18 @@ def _config(plan: StreamPlan, connect: Connect) -> dict[str, str]:
     if version is None:
         hint = "install debezium-connector-postgres 3.7 or later in the workers' plugin.path"
         raise FatalError("Debezium's PostgreSQL connector is not installed", where=connect.where, hint=hint)
-    if _version(version) < OLDEST_DEBEZIUM:
+    if version_of(version) < OLDEST_DEBEZIUM:
         what = f"Debezium {version} can lose events when it restarts (debezium/debezium#7531)"
         raise FatalError(what, where=connect.where, hint="install 3.7 or later")
     exactly_once = plan.exactly_once != "off" and connect.offers_exactly_once()
     if plan.exactly_once == "required" and not exactly_once:
         hint = "set exactly.once.source.support=enabled on every worker, or connect.exactly_once to auto"
         raise FatalError("the workers have exactly-once source support disabled", where=connect.where, hint=hint)
-    return _wanted_config(plan, exactly_once)
+    return wanted_config(plan, exactly_once)
 
 
-def _wanted_config(plan: StreamPlan, exactly_once: bool) -> dict[str, str]:
+def wanted_config(plan: StreamPlan, exactly_once: bool) -> dict[str, str]:
+    """The connector's settings that the plan asks for. Raises ConfigError for overrides and URLs that cannot be."""
     return connector_config(
         ConnectorSettings(
             pipeline=plan.pipeline,
@@ -123,8 +124,8 @@ def _wanted_config(plan: StreamPlan, exactly_once: bool) -> dict[str, str]:
     )
 
 
-def _version(text: str) -> tuple[int, ...]:
-    """(3, 7) of 3.7.0.Final."""
+def version_of(text: str) -> tuple[int, ...]:
+    """A version's first two numbers: (3, 7) of 3.7.0.Final."""
     return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
 
 
@@ -191,7 +192,7 @@ def _remove_connector(plan: StreamPlan, connect: Connect, patience: Patience) ->
     """
     existed = patience.call(lambda: _own_config(plan, connect)) is not None
     if not existed:
-        stopped = _wanted_config(plan, exactly_once=False)
+        stopped = wanted_config(plan, exactly_once=False)
         patience.call(lambda: connect.create_stopped(plan.connector, stopped))
     patience.call(lambda: connect.stop(plan.connector))
     connect.wait_stopped(plan.connector, patience)

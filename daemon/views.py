@@ -25,6 +25,7 @@ class _Cached:
     find: Callable[[Key], int] | None
     fences_end: int
     settled_from: int | None
+    parked: frozenset[str]
 
 
 class Views:
@@ -43,11 +44,13 @@ class Views:
         if cached is None or cached.version != version:
             cached = self._cached[mapped.name] = self._load(connection, mapped, version)
         early = self._early(cached, changes, reference)
+        parked = _parked(cached, mapped, changes)
         if not early:
-            return View(_no_chunk, {}, cached.settled_from, reference)
+            return View(_no_chunk, {}, parked, cached.settled_from, reference)
         return View(
             self._chunk_of(cached, mapped, early),
             self._fences(connection, mapped, cached, early),
+            parked,
             cached.settled_from,
             reference,
         )
@@ -58,7 +61,8 @@ class Views:
         bounds = tuple(row.lower for row in rows if row.lower is not None)
         end = self._control.fences.end(connection, mapped.name)
         settled = settled_from(chunks, end, end)
-        return _Cached(version, chunks, bounds, finder(mapped.form, bounds), end, settled)
+        parked = self._control.dead_letters.keys(connection, mapped.name)
+        return _Cached(version, chunks, bounds, finder(mapped.form, bounds), end, settled, parked)
 
     def _early(self, cached: _Cached, changes: Collection[Change], reference: int) -> list[Key]:
         """Keys of the changes that a chunk or a fence decides about."""
@@ -88,6 +92,12 @@ class Views:
         numbers = self._source.locate(mapped.table, mapped.form, cached.bounds, texts)
         located = dict(zip(keys, numbers, strict=True))
         return lambda key: chunks[located[key]]
+
+
+def _parked(cached: _Cached, mapped: MappedTable, changes: Collection[Change]) -> frozenset[Key]:
+    if not cached.parked:
+        return frozenset()
+    return frozenset(c.key for c in changes if c.key and mapped.form.name(c.key) in cached.parked)
 
 
 def _no_chunk(key: Key) -> Chunk:

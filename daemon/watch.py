@@ -6,6 +6,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from connectors.change import Batch
 from connectors.chunks import ChunkRow, ChunkState, Ledger
@@ -32,6 +33,7 @@ class Watch:
         self._said = 0.0
         self._rows: Counter[str] = Counter()
         self._topics: dict[Partition, str] = {}
+        self._letters: set[tuple[str, str]] = set()
 
     def expected(self, rows: Mapping[str, int]) -> None:
         """How many rows the backfill is expected to load, by table."""
@@ -72,10 +74,31 @@ class Watch:
         for table, count in behind.items():
             self._metrics.backlog_events.labels(table).set(count)
 
+    def paused(self, tables: Collection[str], paused: Collection[str]) -> None:
+        """Which tables are paused."""
+        for table in tables:
+            self._metrics.paused.labels(table).set(table in paused)
+
+    def forget(self, tables: Collection[str]) -> None:
+        """These tables are not handled any more: what was last seen of them is not shown on."""
+        for table in tables:
+            for gauge in (self._metrics.backlog_events, self._metrics.paused, self._metrics.backfill_rows_expected):
+                with suppress(KeyError):
+                    gauge.remove(table)
+            self._metrics.set_chunks(table, {})
+
     def slot(self, slot: Slot | None) -> None:
         """How the source's slot is."""
         self._metrics.slot_active.set(bool(slot and slot.active))
         self._metrics.slot_retained_bytes.set(slot.retained_bytes or 0 if slot else 0)
+
+    def dead_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """How many letters are open, by (table, reason)."""
+        for known in self._letters - counts.keys():
+            self._metrics.set_dead_letters(*known, 0)
+        for (table, reason), letters in counts.items():
+            self._metrics.set_dead_letters(table, reason, letters)
+        self._letters |= counts.keys()
 
     def batch(self, batch: Batch, applied: Applied, seconds: float) -> None:
         """A batch was committed."""

@@ -9,37 +9,56 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
-from connectors.kafka.topics import Topics, admin_client
+from connectors.kafka.log import LogReader
+from connectors.kafka.topics import Topics, admin_client, table_topics
+from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.session import translated
+from connectors.postgresql.session import statement_limit, translated
 from connectors.postgresql.sides import Reader
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
+from daemon.batch_rehearsal import BatchBench
 from daemon.config import Config
-from daemon.decoders import decoders
+from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
+from daemon.decoders import decoders, table_decoder
+from daemon.explain import Sides
+from daemon.extras import Extras
+from daemon.fences import Fences
 from daemon.health import Health
 from daemon.metrics import Metrics
+from daemon.on_demand import OnDemand
+from daemon.planning import Bench
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.reader import Assigned, Revoked
 from daemon.resync import Resyncer
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
+from daemon.table_resync import TableResync
 from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
 from daemon.verify.repair import Repairer
 from daemon.verify.sweep import Manner
 from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
+from mappers.functions import FunctionCatalog
+
+if TYPE_CHECKING:
+    from daemon.doctor.gather import Sides as DoctorSides
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
+GATE_LIMIT_S = 10.0
+"""How long `plan --batch` waits until the source shows the transactions of the batch."""
+DELIVERY_LIMIT_S = 10.0
+"""How long `explain` waits for the connector to deliver what the source had when it was read."""
+HARMLESS_S = 5
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -74,6 +93,30 @@ class Parts:
         section = self.config.source
         return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
 
+    def harmless(self) -> DoctorSides:
+        """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
+        from connectors.kafka.cluster import Cluster
+        from connectors.kafka.connect import Connect
+        from connectors.postgresql.doctor import READ_ONLY
+        from daemon.doctor.gather import Sides as DoctorSides
+
+        source, target, kafka = self.config.source, self.config.target, self.config.kafka
+        connect = self.config.connect
+        return DoctorSides(
+            PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+            Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
+            Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
+            self.control,
+        )
+
+    def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
+        """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
+        if self.config.connect is not None and not self.config.connect.managed:
+            from daemon.foreign import check_foreign
+
+            check_foreign(self.config, tables)
+
     def wait(self) -> None:
         """Between looks; ends early when the process is to stop."""
         self.stop.wait(LOOK_S)
@@ -95,9 +138,54 @@ class Parts:
         """A barrier with its own connection to the source."""
         return Barrier(self.source(), self.config.source.slot, self.wait, time.monotonic, limit_s, self.stop.is_set)
 
+    @cached_property
+    def desk(self) -> DeadLetterDesk:
+        """Sets refused rows aside."""
+        section = self.config.dead_letters
+        policy = DeadLetterPolicy(section.max, section.per_minute_max, frozenset(section.mask))
+        return DeadLetterDesk(self.control, policy)
+
     def resyncer(self) -> Resyncer:
         """Re-reads keys; with its own connection to the source."""
         return Resyncer(self.source(), self.target, self.control, self.wait_or_stop)
+
+    def table_resync(self, mapped: MappedTable, batch: int) -> TableResync:
+        """Resyncs many keys of one table."""
+        resyncer = self.resyncer()
+        return TableResync(
+            mapped, self.source(), self.target, self.control, resyncer, self.backoff, time.monotonic, batch
+        )
+
+    def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
+        """Moves rows when somebody asks for them; on connections of its own."""
+        http, limit_s = self.config.http, self.config.http.resync_timeout_s
+        limit = statement_limit(limit_s)
+        to, at = self.config.target, self.config.source
+
+        def source() -> PostgresSource:
+            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, settings=limit)
+
+        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, settings=limit)
+        size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
+        return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
+
+    def extras(self, batch: int) -> Extras:
+        """Removes target rows whose source row is gone."""
+        return Extras(self.source(), self.target, self.control, batch, self.stop.is_set)
+
+    def fences(self, limit_s: float) -> Fences:
+        """Drops key fences that a barrier has passed."""
+        ends, wait = self.broker.end_offsets, self.wait_or_stop
+        return Fences(self.source(), self.target, self.control, self.barrier(limit_s), ends, wait, time.monotonic)
+
+    def source_functions(self) -> FunctionCatalog:
+        """The functions that a predicate over the source may call."""
+        source = self.source()
+        try:
+            with translated("source", source.url):
+                return FunctionCatalog(load_functions(source.connection()))
+        finally:
+            source.close()
 
     def tables(self) -> dict[str, MappedTable]:
         """The mapping against both catalogues. Raises ConfigError with all problems."""
@@ -138,11 +226,16 @@ class Parts:
         def ends(wanted: Collection[str]) -> dict[tuple[str, int], int]:
             return self.broker.end_offsets([messages.name, *(topics[name].name for name in wanted)])
 
+        def ended() -> bool:
+            return self.stop.is_set() or stopping()
+
+        limit_s = limit_s or self.config.verify.timeout_s
+        slot = self.config.source.slot
         around = Around(
             target=self.target,
             control=self.control,
             make_reader=self.reader,
-            barrier=self.barrier(limit_s or self.config.verify.timeout_s),
+            barrier=Barrier(self.source(), slot, self.wait, time.monotonic, limit_s, ended),
             ends=ends,
             progress=self.progress,
             repairer=lambda: Repairer(self.resyncer(), self.reader()),
@@ -156,7 +249,6 @@ class Parts:
         metrics: Metrics,
         health: Health,
         owner: Callable[[], bool],
-        failed: Callable[[ChangeoverError], None],
     ) -> Continuous:
         """The thread that verifies while `run` streams."""
         section = self.config.verify
@@ -169,11 +261,10 @@ class Parts:
             )
 
         entries = [entry.name for mapped in tables.values() for entry in mapped.entries]
-        duties = Duties(
-            make, owner, entries, self.config.source.slot, self.source(), self.target, self.control, section, metrics,
-            health, failed,
-        )  # fmt: skip
-        return Continuous(duties)
+        slot, source = self.config.source.slot, self.source()
+        return Continuous(
+            Duties(make, owner, entries, slot, source, self.target, self.control, section, metrics, health)
+        )
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
@@ -199,6 +290,53 @@ class Parts:
 
         return make
 
+    def log_reader(self) -> LogReader:
+        """Reads the log without any effect on the consumer group."""
+        kafka = self.config.kafka
+        return LogReader(settings(kafka.bootstrap_servers, kafka.group, kafka.settings, client_id="changeover-look"))
+
+    def sides(self) -> Sides:
+        """Where `explain` looks."""
+        return Sides(
+            self.config.pipeline,
+            self.source(),
+            self.target,
+            self.control,
+            self.log_reader,
+            table_decoder,
+            lambda: self.barrier(DELIVERY_LIMIT_S),
+        )
+
+    def plan_bench(self, tables: Mapping[str, MappedTable]) -> Bench:
+        """Where `plan` tries its samples. Where the broker does not tell, topics count as they will be made."""
+        topics = table_topics(
+            self.config.source.topic_prefix, {(m.table.schema, m.table.name) for m in tables.values()}
+        )
+        try:
+            counts = self.broker.partition_counts(topics.values())
+        except ChangeoverError:
+            counts = {}
+        named = {name: topics[mapped.table.schema, mapped.table.name] for name, mapped in tables.items()}
+        partitions = {name: counts.get(topic, self.config.kafka.partitions) for name, topic in named.items()}
+        return Bench(self.source(), self.target, self.control, partitions)
+
+    def batch_bench(self, tables: Mapping[str, MappedTable]) -> BatchBench:
+        """What `plan --batch` tries a batch with."""
+        made = decoders(tables, *self.topics(tables))
+        wait = self.limited_wait(GATE_LIMIT_S)
+        return BatchBench(tables, self.source(), self.target, self.control, self.desk, self.log_reader, made, wait)
+
+    def limited_wait(self, limit_s: float) -> Callable[[], None]:
+        """Between looks, for so long in all; then a TransientError."""
+        deadline = time.monotonic() + limit_s
+
+        def wait() -> None:
+            if time.monotonic() > deadline:
+                raise TransientError("a transaction of the batch is not visible at the source yet", hint="try again")
+            self.wait_or_stop()
+
+        return wait
+
     def positions(self) -> list[Position]:
         """Where the target stands."""
         with self.target.begin() as transaction:
@@ -216,14 +354,30 @@ class Parts:
                 return [], []
             return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
+    def rows_expected(self) -> dict[str, int]:
+        """Table -> the source's row count when it joined."""
+        with self.target.begin() as transaction:
+            return self.control.tables.rows_expected(transaction.control)
+
+    def paused(self) -> frozenset[str]:
+        """The tables that are paused; none before the first start."""
+        with self.target.begin() as transaction:
+            exists = self.control.exists(transaction.control)
+            return self.control.tables.paused(transaction.control) if exists else frozenset()
+
     def facts(self) -> Facts:
         """Everything `status` shows. What cannot be reached is left out, not guessed."""
         positions, chunks = self.progress()
         expected: dict[str, int] = {}
+        letters: dict[tuple[str, str], int] = {}
+        pace, paused = None, frozenset[str]()
         verification: dict[str, Any] = {}
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
+                letters = self.control.dead_letters.counts(transaction.control)
+                paused = self.control.tables.paused(transaction.control)
+                pace = self.control.pipeline.pace(transaction.control)
                 verification = {
                     "sweeps": self.control.verifications.sweeps(transaction.control),
                     "findings": self.control.verifications.open_counts(transaction.control),
@@ -238,4 +392,7 @@ class Parts:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, **verification)
+        mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
+        pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
+        given = (self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)
+        return Facts(*given, **verification)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec.structs import replace
 
-from connectors.change import Batch
+from connectors.change import Batch, Slice
 from connectors.chunks import Position
 from daemon.buffer import split
 from daemon.retry import Backoff
 from daemon.stream import Applied, Stream
-from mappers.errors import LEAVE_OUT, ConflictError, FatalError, FencedError, RecordError, TransientError
+from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 
 CONFLICTS_MAX = 20
 """How often one batch may meet unique values of other rows before the conflict is called the data's own."""
 
 
 class Exchange(Protocol):
-    """Reads again the keys of a batch that feed a target table, and every row that holds their unique values."""
+    """Reads again the keys of a batch that feed a target table, and every row that holds their unique values.
 
-    def __call__(self, batch: Batch, error: ConflictError) -> None: ...
+    stubborn: it did not help so far; a row that conflicts by itself is to be set aside.
+    """
+
+    def __call__(self, batch: Batch, error: ConflictError, *, stubborn: bool) -> None: ...
 
 
 class Writer:
@@ -47,37 +50,39 @@ class Writer:
     def write(self, batch: Batch) -> Applied | None:
         """Apply the batch; None when the process is to stop before that could be done.
 
-        A batch that the target refuses is applied in halves, until the one event is found that is at fault: what is
-        before it stays applied, and the error names it.
+        A batch that the target refuses is applied once more with its rows looked at apart (dead letters). Where a row
+        may not be set aside, what is before its event is applied, and the error that names it is raised.
         """
         backoff = self._backoff()
-        conflicts, conflict = 0, None
-        pieces, done = [batch], Applied([], [])
-        while pieces:
-            piece = pieces[-1]
+        piece: Batch | None = batch
+        conflicts, isolate = 0, False
+        conflict: ConflictError | None = None
+        stop: RecordError | None = None
+        while piece is not None:
             try:
                 if conflict is not None:
-                    self._exchange(piece, conflict)
+                    self._exchange(piece, conflict, stubborn=conflicts > CONFLICTS_MAX // 2)
                     conflict = None
-                applied = self._stream.apply(piece)
+                applied = self._stream.apply(piece, isolate=isolate)
             except ConflictError as error:
                 conflicts, conflict = conflicts + 1, error
                 if conflicts > CONFLICTS_MAX:
                     raise FatalError(error.what, where=error.where, hint=CONFLICT_HINT) from error
             except RecordError as error:
-                pieces[-1:] = reversed(halves(piece, error))
+                if isolate:
+                    piece, stop = before(piece, error), error
+                isolate = True
             except TransientError as error:
                 self._failed(error)
                 found = self._look(backoff) if backoff.wait() else None
                 if found is None:
                     return None
                 piece = realign(piece, found)
-                pieces[-1:] = [piece] if piece.slices else []
             else:
-                pieces.pop()
-                if gather(done, applied, pieces):
-                    break
-        return done
+                if stop is not None:
+                    raise stop
+                return applied
+        return Applied([], [])
 
     def _look(self, backoff: Backoff) -> Mapping[tuple[str, int], int] | None:
         """The target's positions, once it answers: whether a COMMIT went through is read, never guessed."""
@@ -90,45 +95,31 @@ class Writer:
                     return None
 
 
-def gather(done: Applied, applied: Applied, left: Sequence[Batch]) -> bool:
-    """Add what a piece did to what was done before it. True where a chunk held some of it back: then what is left is
-    held back as well, the last first, as it has to be put back.
-    """
-    done.advances += applied.advances
-    for label, rows in applied.resynced.items():
-        done.resynced[label] = done.resynced.get(label, 0) + rows
-    if applied.rest:
-        done.rest += [part for piece in left for part in piece.slices] + applied.rest
-    return bool(applied.rest)
-
-
-def halves(batch: Batch, error: RecordError) -> list[Batch]:
-    """The batch in two, in order: by partitions, then by events. Raises the error, naming the event that is alone."""
-    parts = batch.slices
-    if len(parts) > 1:
-        middle = len(parts) // 2
-        return [Batch(parts[:middle]), Batch(parts[middle:])]
-    (part,) = parts
-    if len(part.changes) > 1:
-        return [Batch((half,)) for half in split(part, len(part.changes) // 2)]
-    if not part.changes:
+def before(batch: Batch, error: RecordError) -> Batch:
+    """What of the batch comes before the event that the error names. Pure. Raises the error where that is nothing."""
+    slices: list[Slice] = []
+    for part in batch.slices:
+        if error.at is None or (part.topic, part.partition) != error.at[:2]:
+            slices.append(part)
+            continue
+        number = next(i for i, change in enumerate(part.changes) if change.offset == error.at[2])
+        head, _ = split(part, number)
+        if head.end > head.start:
+            slices.append(head)
+    if error.at is None or not slices:
         raise error
-    if part.start < part.changes[0].offset:
-        return [Batch((half,)) for half in split(part, 0)]
-    where = f"{part.topic}[{part.partition}] offset {part.changes[0].offset}"
-    hint = error.hint or "mend the value at the source, the mapping or the target's table"
-    raise RecordError(f"{error.where}: {error.what}", where=where, hint=f"{hint}; {LEAVE_OUT}") from error
+    return Batch(tuple(slices))
 
 
 CONFLICT_HINT = "two source rows map to one unique value of the target: mend the mapping or the source's data"
 
 
-def realign(batch: Batch, positions: Mapping[tuple[str, int], int]) -> Batch:
+def realign(batch: Batch, positions: Mapping[tuple[str, int], int]) -> Batch | None:
     """The part of a batch that the target does not have yet, after a transaction whose outcome is unknown. Pure.
 
     Raises FencedError where a position is outside the batch: another process moved it.
     """
-    slices = []
+    slices: list[Slice] = []
     for part in batch.slices:
         stored = positions.get((part.topic, part.partition))
         if stored is None or not part.start <= stored <= part.end:
@@ -139,4 +130,4 @@ def realign(batch: Batch, positions: Mapping[tuple[str, int], int]) -> Batch:
         if stored < part.end:
             left = [change for change in part.changes if change.offset >= stored]
             slices.append(replace(part, start=stored, changes=left))
-    return Batch(tuple(slices))
+    return Batch(tuple(slices)) if slices else None

@@ -4,7 +4,7 @@ ChangeoverError
 ├── ConfigError      the configuration or the mapping is wrong: every problem at once (exit 2)
 ├── NotReadyError    a wait ended before its condition held (exit 3)
 ├── TransientError   the other side may recover: retried with the reason shown
-├── RecordError      one change cannot be decoded or applied: the pipeline stops at it
+├── RecordError      one change cannot be decoded or applied: set aside, or the pipeline stops at it
 └── FatalError       the pipeline must stop and a person must act
     └── FencedError  another process owns this partition or chunk (exit 5)
 """
@@ -30,6 +30,10 @@ class ChangeoverError(Exception):
         place = f"{self.where}: " if self.where else ""
         mend = f"; {self.hint}" if self.hint else ""
         return f"{place}{self.what}{mend}".replace("\n", " ")
+
+
+EventPlace = tuple[str, int, int]
+"""(topic, partition, offset)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +82,24 @@ LEAVE_OUT = "how to leave the event out: docs/errors.md"
 
 
 class RecordError(ChangeoverError):
-    """One change cannot be decoded or applied. Nothing after it in its partition is applied before it is mended."""
+    """One change cannot be decoded or applied: it is set aside as a dead letter, or the pipeline stops at it.
+
+    reason: decode, type, constraint, too_large or mapping. at: (topic, partition, offset) of the event, once known.
+    """
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", reason: str = "mapping", at: EventPlace | None = None
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.reason = reason
+        self.at = at
 
 
 class ConflictError(RecordError):
     """A row's unique value still belongs to another row of the target table `table`; usual while catching up."""
 
     def __init__(self, what: str, *, table: str, where: str = "", hint: str = "") -> None:
-        super().__init__(what, where=where, hint=hint)
+        super().__init__(what, where=where, hint=hint, reason="constraint")
         self.table = table
 
 

@@ -14,7 +14,7 @@ from mappers.names import fold, words
 
 
 class ExpressionError(Exception):
-    """An expression is refused. Inside `mappers` only: it becomes a Problem with the field's path."""
+    """An expression is refused: it becomes a Problem with the path of the field that it stands in."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -63,9 +63,12 @@ class Chunks:
         return [_chunk(row) for row in connection.execute(query.order_by(chunk.c.number).with_for_update(read=True))]
 
     def next(self, connection: Connection, tables: Collection[str], states: Collection[ChunkState]) -> ChunkRow | None:
-        """Lock and read one chunk of these tables and states that nobody else holds; None where there is none."""
+        """Lock and read one chunk of these tables and states that nobody else holds; None where there is none.
+
+        A paused table has none.
+        """
         query = select(chunk).where(chunk.c.pipeline == self.name, chunk.c.state.in_([s.value for s in states]))
-        query = query.where(chunk.c.table_name.in_(sorted(tables)))
+        query = query.where(chunk.c.table_name.in_(sorted(set(tables) - self._tables.paused(connection))))
         query = query.order_by(chunk.c.table_name, chunk.c.number).limit(1)
         found = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
         return _chunk(found) if found else None

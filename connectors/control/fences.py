@@ -44,6 +44,20 @@ class KeyFences:
             connection.execute(statement.on_conflict_do_update(constraint=key_fence.primary_key, set_=changed), rows)
             self._tables.bump(connection, table)
 
+    def snapshots(self, connection: Connection, table: str) -> list[Snapshot]:
+        """The snapshots that the table's fences were read at, each once."""
+        query = select(key_fence.c.snapshot).where(self._of(table)).distinct()
+        return [Snapshot.parse(text) for text in connection.execute(query).scalars()]
+
+    def drop_read_at(self, connection: Connection, table: str, snapshots: Collection[Snapshot]) -> int:
+        """Forget the table's fences that were read at these snapshots; returns how many."""
+        texts = [str(snapshot) for snapshot in snapshots]
+        old = key_fence.c.snapshot == func.any(bindparam("texts", texts))
+        dropped = connection.execute(delete(key_fence).where(self._of(table), old))
+        if dropped.rowcount:
+            self._tables.bump(connection, table)
+        return dropped.rowcount
+
     def drop(self, connection: Connection, table: str) -> None:
         """Forget every fence of the table."""
         connection.execute(delete(key_fence).where(self._of(table)))

@@ -49,6 +49,17 @@ class PipelineState:
         """Held to the end of the transaction: one process at a time starts a pipeline of this name."""
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 77))"), {"name": self.name})
 
+    def pace(self, connection: Connection) -> int | None:
+        """The backfill's rows a second as set at runtime: None as configured, 0 without a limit."""
+        query = select(pipeline.c.rows_per_second).where(pipeline.c.pipeline == self.name)
+        found: int | None = connection.execute(query).scalar()
+        return found
+
+    def set_pace(self, connection: Connection, rows_per_second: int | None) -> None:
+        """Set the backfill's pace for every process, as `pace` gives it."""
+        mine = update(pipeline).where(pipeline.c.pipeline == self.name)
+        connection.execute(mine.values(rows_per_second=rows_per_second))
+
     def suspicion(self, connection: Connection) -> str | None:
         """Why the rows must be verified before the pipeline is ready again, as JSON; None where there is no reason."""
         return connection.execute(select(pipeline.c.suspicion).where(pipeline.c.pipeline == self.name)).scalar()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, Row, Update, bindparam, case, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, insert, select, tuple_, update
 
 from connectors.change import Sequence2
 from connectors.chunks import LEDGER_FIELDS, Advance, Ledger, Position
+from connectors.control.journal import MOVED, Journal, logged
 from connectors.control.schema import checkpoint
 from mappers.errors import FencedError
 
@@ -25,9 +26,11 @@ class Positions:
         wanted = tuple_(checkpoint.c.topic, checkpoint.c.partition).in_(bindparam("wanted", expanding=True))
         self._lock = self._all.where(wanted).with_for_update()
         self._advance = _advance_statement(name)
+        self._journal = Journal(name)
 
     def add(self, connection: Connection, positions: Iterable[Position]) -> None:
-        """Write the first position of each partition."""
+        """Write the first position of each partition, and note it in the journal."""
+        positions = list(positions)
         rows = [
             {
                 "pipeline": self.name,
@@ -43,6 +46,7 @@ class Positions:
         ]
         if rows:
             connection.execute(insert(checkpoint), rows)
+            self._journal.begin(connection, positions)
 
     def all(self, connection: Connection) -> list[Position]:
         """Every partition's position, in (topic, partition) order."""
@@ -65,18 +69,28 @@ class Positions:
                 )
         return found
 
-    def lock_table(self, connection: Connection, table: str) -> None:
-        """Lock every position of the table, in order: no batch of it is in flight until the transaction ends."""
-        connection.execute(self._all.where(checkpoint.c.table_name == table).with_for_update()).all()
+    def lock_table(self, connection: Connection, table: str) -> list[Position]:
+        """Lock and read every position of the table, in order: no batch of it is in flight till the commit."""
+        rows = connection.execute(self._all.where(checkpoint.c.table_name == table).with_for_update())
+        return [_position(row) for row in rows]
+
+    def raise_water(self, connection: Connection, table: str, water: Sequence2) -> None:
+        """Raise the high water of the table's partitions to `water` where it is lower: what is below is an old copy."""
+        below = tuple_(checkpoint.c.commit_lsn, checkpoint.c.event_lsn) < tuple_(*water)
+        mine = (checkpoint.c.pipeline == self.name, checkpoint.c.table_name == table)
+        connection.execute(update(checkpoint).where(*mine, below).values(commit_lsn=water[0], event_lsn=water[1]))
 
     def advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
-        """Move positions by compare-and-set, and add to their ledgers. Raises FencedError where one has moved."""
+        """Move positions by compare-and-set, add to their ledgers, and write the journal: one statement a partition.
+
+        Raises FencedError where one has moved.
+        """
         for move in advances:
-            if connection.execute(self._advance, _advance_values(move)).rowcount != 1:
+            if connection.scalar(self._advance, _advance_values(move)) != 1:
                 raise FencedError("the position moved meanwhile", where=f"{move.topic}[{move.partition}]")
 
 
-def _advance_statement(name: str) -> Update:
+def _advance_statement(name: str) -> Select[int]:
     mine = (
         checkpoint.c.pipeline == name,
         checkpoint.c.topic == bindparam("b_topic"),
@@ -86,7 +100,7 @@ def _advance_statement(name: str) -> Update:
     newest = case(
         (checkpoint.c.source_time_us < bindparam("b_time"), bindparam("b_time")), else_=checkpoint.c.source_time_us
     )
-    return (
+    moved = (
         update(checkpoint)
         .where(*mine)
         .values(
@@ -97,7 +111,10 @@ def _advance_statement(name: str) -> Update:
             updated_at=func.now(),
             **{field: checkpoint.c[field] + bindparam(f"b_{field}") for field in LEDGER_FIELDS},
         )
+        .returning(*MOVED)
+        .cte("moved")
     )
+    return select(func.count()).select_from(moved).add_cte(logged(name, moved))
 
 
 def _advance_values(move: Advance) -> dict[str, object]:

@@ -8,8 +8,13 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.schema import CreateSchema
 
+from connectors.control.audit import Audit
 from connectors.control.chunks import Chunks
+from connectors.control.dead_letters import DeadLetters
 from connectors.control.fences import KeyFences
+from connectors.control.journal import Journal
+from connectors.control.key_record import KeyRecord
+from connectors.control.open_findings import OpenFindings
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
 from connectors.control.schema import UPGRADES, VERSION, metadata, schema_version
@@ -29,8 +34,13 @@ class ControlStore:
         self.pipeline = PipelineState(name)
         self.tables = TableStates(name)
         self.positions = Positions(name)
+        self.journal = Journal(name)
         self.chunks = Chunks(name, self.tables)
         self.fences = KeyFences(name, self.tables)
+        self.dead_letters = DeadLetters(name, self.tables)
+        self.audit = Audit(name)
+        self.open_findings = OpenFindings(name)
+        self.keys = KeyRecord(name)
         self.verifications = Verifications(name)
 
     def ensure(self, connection: Connection) -> None:
@@ -69,9 +79,10 @@ class ControlStore:
                 connection.execute(delete(table).where(table.c.pipeline == self.name))
 
     def restart_table(self, connection: Connection, table: str) -> None:
-        """Rule 10, truncate: every chunk of the table is to be read again, and its key fences go."""
+        """Rule 10, truncate: every chunk of the table is to be read again; its key fences and dead letters go."""
         self.chunks.reset(connection, table)
         self.fences.drop(connection, table)
+        self.dead_letters.close_table(connection, table)
 
 
 def _schema_exists(connection: Connection, name: str) -> bool:

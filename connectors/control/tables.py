@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, and_, insert, select, update
 
 from connectors.control.schema import pipeline, table_state
 from mappers.errors import FencedError
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """version: of the table's chunks and fences. paused: its events stay in Kafka and its chunks are not claimed."""
+
+    version: int
+    paused: bool
 
 
 class TableStates:
@@ -13,24 +24,39 @@ class TableStates:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        query = select(table_state.c.table_name, table_state.c.version, pipeline.c.sealed)
-        query = query.join_from(table_state, pipeline, table_state.c.pipeline == pipeline.c.pipeline)
-        self._versions = query.where(table_state.c.pipeline == name)
+        columns = (table_state.c.table_name, table_state.c.version, table_state.c.paused, pipeline.c.sealed)
+        query = select(*columns).join_from(table_state, pipeline, table_state.c.pipeline == pipeline.c.pipeline)
+        self._states = query.where(table_state.c.pipeline == name)
 
     def add(self, connection: Connection, table: str, rows_expected: int) -> None:
         """A table joins the pipeline."""
         row = insert(table_state).values(pipeline=self.name, table_name=table, rows_expected=rows_expected)
         connection.execute(row)
 
-    def versions(self, connection: Connection) -> dict[str, int]:
-        """Table -> the version of its chunks and fences; a cached copy with the same version is current.
+    def states(self, connection: Connection) -> dict[str, TableState]:
+        """Table -> its state; a cached copy of its chunks and fences with the same version is current.
 
         Raises FencedError when the pipeline is sealed: then nobody may write any more.
         """
-        rows = connection.execute(self._versions).all()
+        rows = connection.execute(self._states).all()
         if any(row.sealed for row in rows):
             raise FencedError("the pipeline is sealed", where=f"pipeline {self.name}", hint="its cutover has been made")
-        return {row.table_name: row.version for row in rows}
+        return {row.table_name: TableState(row.version, row.paused) for row in rows}
+
+    def versions(self, connection: Connection) -> dict[str, int]:
+        """Table -> its version alone, as `states`."""
+        return {name: state.version for name, state in self.states(connection).items()}
+
+    def paused(self, connection: Connection) -> frozenset[str]:
+        """The tables that are paused."""
+        query = select(table_state.c.table_name).where(table_state.c.pipeline == self.name, table_state.c.paused)
+        return frozenset(connection.execute(query).scalars())
+
+    def set_paused(self, connection: Connection, tables: Collection[str], paused: bool) -> list[str]:
+        """Pause these tables or let them go on; returns those for which that was a change."""
+        mine = and_(table_state.c.pipeline == self.name, table_state.c.table_name.in_(sorted(tables)))
+        changed = update(table_state).where(mine, table_state.c.paused != paused).values(paused=paused)
+        return sorted(connection.execute(changed.returning(table_state.c.table_name)).scalars())
 
     def rows_expected(self, connection: Connection) -> dict[str, int]:
         """Table -> the source's row count as estimated when its chunks were made."""

@@ -38,6 +38,7 @@ class ChangeConsumer:
         self._assigned = assigned
         self._revoked = revoked
         self._next: dict[Partition, int] = {}
+        self._unplaced: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._failure: ChangeoverError | None = None
         self._last_error = ""
@@ -66,6 +67,7 @@ class ChangeConsumer:
         Raises RecordError, FatalError or TransientError; what was read before the fault is returned first.
         """
         self._raise_failure()
+        trouble = self._place() if self._unplaced else None
         try:
             messages = self._consumer.consume(1, timeout_s)
             if messages:  # consume(n) waits for n messages: wait for one, then take what has arrived
@@ -75,11 +77,17 @@ class ChangeConsumer:
         slices = self._slices(messages)
         if not slices:
             self._raise_failure()
+            if trouble is not None:
+                raise trouble
         return slices
 
     def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        """What the broker may recover from is raised once, everything else for good."""
+        failure = self._failure
+        if isinstance(failure, TransientError):
+            self._failure = None
+        if failure is not None:
+            raise failure
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Fetch no more of these for now."""
@@ -116,15 +124,24 @@ class ChangeConsumer:
     # -- assignment ------------------------------------------------------------------------------------------------
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Only note them: a callback that raises, or assigns nothing, has its partitions assigned at no offset."""
+        self._unplaced.update((p.topic, p.partition) for p in partitions)
+        consumer.incremental_assign([])
+
+    def _place(self) -> TransientError | None:
+        """Begin to read newly assigned partitions at their positions; returns why that has to be tried again."""
         try:
-            offsets = self._assigned([(p.topic, p.partition) for p in partitions])
+            offsets = self._assigned(sorted(self._unplaced))
             for where, offset in offsets.items():
                 self._check_range(TopicPartition(*where), offset)
-        except ChangeoverError as error:
-            self._failure = error
-            return
+            self._consumer.incremental_assign([TopicPartition(t, p, offset) for (t, p), offset in offsets.items()])
+        except TransientError as error:
+            return error
+        except KafkaException as error:
+            raise self._error(error.args[0]) from error
         self._next.update(offsets)
-        consumer.incremental_assign([TopicPartition(t, p, offset) for (t, p), offset in offsets.items()])
+        self._unplaced.clear()
+        return None
 
     def _check_range(self, where: TopicPartition, offset: int) -> None:
         place = f"{where.topic}[{where.partition}]"
@@ -147,11 +164,13 @@ class ChangeConsumer:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = [(p.topic, p.partition) for p in partitions]
+        mine = [TopicPartition(*where) for where in gone if where in self._next]
         self._revoked(gone)
         for where in gone:
             self._next.pop(where, None)
             self._paused.discard(where)
-        consumer.incremental_unassign(partitions)
+            self._unplaced.discard(where)
+        consumer.incremental_unassign(mine)
 
     # -- messages --------------------------------------------------------------------------------------------------
 
@@ -176,7 +195,7 @@ class ChangeConsumer:
                 if where in self._next:
                     ends[where] = max(ends.get(where, 0), offset)
             else:
-                self._failure = self._error(error)
+                self._failure = self._failure or self._error(error)
                 break
             self._last_error = ""
         return [

@@ -69,14 +69,18 @@ def load(
         rows = copy_text(source, transaction, mapped, chunk, fenced, passed)
         transaction.insert_staged(mapped)
         return rows
-    counts = []
+    pairs = [copies(mapped, entry, chunk, fenced, pushdown) for entry in mapped.entries]
+    return max(pipe(source, out, transaction.raw, into, passed) for out, into in pairs)
+
+
+def copies(
+    mapped: MappedTable, entry: Entry, chunk: ChunkRow, fenced: Sequence[Bound], pushdown: Pushdown
+) -> tuple[str, str]:
+    """What the source runs and what the target runs for one entry's part of a chunk that is pushed down."""
     options = "(FORMAT binary)" if pushdown.binary else "(FORMAT text)"
-    for entry in mapped.entries:
-        statement = select(mapped, entry, chunk.lower, chunk.upper, fenced)
-        names = ", ".join(quote(column.name) for column in entry.columns)
-        copy_in = f"COPY {qualified(entry.target)} ({names}) FROM STDIN {options}"
-        counts.append(pipe(source, f"COPY ({statement}) TO STDOUT {options}", transaction.raw, copy_in, passed))
-    return max(counts)
+    names = ", ".join(quote(column.name) for column in entry.columns)
+    rows = select(mapped, entry, chunk.lower, chunk.upper, fenced)
+    return f"COPY ({rows}) TO STDOUT {options}", f"COPY {qualified(entry.target)} ({names}) FROM STDIN {options}"
 
 
 def copy_text(
@@ -87,12 +91,17 @@ def copy_text(
     fenced: Sequence[Bound],
     passed: Passed,
 ) -> int:
-    """Bring a chunk's rows into the target's text staging table. Returns how many."""
-    name = transaction.prepare_text(mapped)
+    """Bring a chunk's rows into the target's text staging table, with ordinals from 0. Returns how many."""
+    out, into = text_copies(mapped, chunk, fenced, transaction.prepare_text(mapped))
+    return pipe(source, out, transaction.raw, into, passed)
+
+
+def text_copies(mapped: MappedTable, chunk: ChunkRow, fenced: Sequence[Bound], name: str) -> tuple[str, str]:
+    """What the source runs and what the target runs to bring a chunk's rows into the text staging table `name`."""
     columns = ", ".join(f"{quote(column)}::{kind}::text" for column, kind in mapped.text_columns)
     where = _range(mapped, chunk.lower, chunk.upper, fenced)
-    rows = f"SELECT 0, false, 0, {columns} FROM {qualified(mapped.table)} WHERE {where}"
-    return pipe(source, f"COPY ({rows}) TO STDOUT", transaction.raw, f"COPY {name} FROM STDIN", passed)
+    rows = f"SELECT row_number() OVER () - 1, false, 0, {columns} FROM {qualified(mapped.table)} WHERE {where}"
+    return f"COPY ({rows}) TO STDOUT", f"COPY {name} FROM STDIN"
 
 
 def select(mapped: MappedTable, entry: Entry, lower: Bound | None, upper: Bound | None, fenced: Sequence[Bound]) -> str:

@@ -88,7 +88,7 @@ def locate(
     ]
     query = sql.SQL(
         "SELECT {edges} FROM unnest({arrays}) WITH ORDINALITY AS x({names}, n)"
-        " LEFT JOIN {table} AS s ON false ORDER BY n"
+        " LEFT JOIN {table} AS s ON false ORDER BY x.n"
     ).format(
         edges=sql.SQL(" + ").join(edges),
         arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),

@@ -88,6 +88,19 @@ def finder(form: KeyForm, bounds: Sequence[Bound]) -> Callable[[Key], int] | Non
     return lambda key: bisect_right(tuples, tuple(f(v) for f, v in zip(orders, key, strict=True)))
 
 
+def within(form: KeyForm, lower: Bound | None, upper: Bound | None, keys: Sequence[Bound]) -> list[Bound]:
+    """Those of the keys that may be in a chunk of these edges; all, where only the database knows the order."""
+    if form.bound is None:
+        return list(keys)
+    orders = form.bound
+
+    def placed(texts: Bound) -> tuple[Any, ...]:
+        return tuple(order(text) for order, text in zip(orders, texts, strict=True))
+
+    low, high = (None if edge is None else placed(edge) for edge in (lower, upper))
+    return [key for key in keys if (low is None or placed(key) >= low) and (high is None or placed(key) < high)]
+
+
 def _base(type_name: str) -> str:
     return type_name.split("(")[0].strip()
 

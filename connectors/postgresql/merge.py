@@ -49,16 +49,25 @@ def delete(entry: Entry, relation: str, *, everything: bool = False) -> str:
     return f"DELETE FROM {target} AS t USING ({gone}) AS d WHERE {_equal(entry.key, _of('d', entry.key))}"
 
 
-def upsert(entry: Entry, relation: str) -> str:
-    """Writes the rows that travelled whole."""
+def made_by(entry: Entry) -> str:
+    """Whether target row `t` is what source row `s` makes; of `s` only the source key need be set."""
+    if entry.key_is_derived:
+        return _equal(entry.key, [cast(entry, column) for column in entry.key])
+    return _equal(entry.carrier, [f"s.{quote(column)}" for column in entry.source_key])
+
+
+def upsert(entry: Entry, relation: str, *, sparing: bool = False) -> str:
+    """Writes the rows that travelled whole. sparing: those that are there already, to the letter, are not touched."""
     columns = [column.name for column in entry.columns]
     names = ", ".join(map(quote, columns))
     rest = [column for column in columns if column not in entry.key]
     key = ", ".join(map(quote, entry.key))
     changes = ", ".join(f"{quote(column)} = excluded.{quote(column)}" for column in rest)
     conflict = f"DO UPDATE SET {changes}" if rest else "DO NOTHING"
+    if rest and sparing:
+        conflict += f" WHERE {_row('t', rest)} IS DISTINCT FROM {_row('excluded', rest)}"
     return (
-        f"INSERT INTO {qualified(entry.target)} ({names}) OVERRIDING SYSTEM VALUE "
+        f"INSERT INTO {qualified(entry.target)} AS t ({names}) OVERRIDING SYSTEM VALUE "
         f"SELECT {projected(entry, columns)} FROM {relation} AS s WHERE s.{GROUP} = 0 AND {passes(entry)} "
         f"ON CONFLICT ({key}) {conflict}"
     )
@@ -116,7 +125,12 @@ def duplicates(entry: Entry, relation: str, columns: Sequence[str]) -> str:
     present = " AND ".join(f"p.{quote(column)} IS NOT NULL" for column in there)
     rows = f"SELECT {projected(entry, there)} FROM {relation} AS s WHERE {passes(entry)}"
     groups = ", ".join(_of("p", there))
-    return f"SELECT FROM ({rows}) AS p WHERE {present} GROUP BY {groups} HAVING count(*) > 1 LIMIT 1"
+    return f"SELECT true FROM ({rows}) AS p WHERE {present} GROUP BY {groups} HAVING count(*) > 1 LIMIT 1"
+
+
+def _row(alias: str, columns: Sequence[str]) -> str:
+    """A row as text: not every type can be compared, but every one can be written."""
+    return f"ROW({', '.join(_of(alias, columns))})::text"
 
 
 def _of(alias: str, columns: Sequence[str]) -> list[str]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from connectors.postgresql.key_space import arrays, identifier, texts
+from connectors.postgresql.key_stream import keys_in_order
 from connectors.postgresql.keys import KeyForm
 from connectors.postgresql.session import translated
 from connectors.seams import TextRow
 from connectors.snapshot import Snapshot
-from mappers.mapping import Table
+from mappers.mapping import Expression, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,13 @@ class Reading:
         with translated("source", self.url):
             rows = self.connection.execute(_by_key(table, form, columns), arrays(keys))
             return {tuple(row[:width]): tuple(row[width:]) for row in rows}
+
+    def keys(
+        self, table: Table, form: KeyForm, where: Expression | None, batch: int
+    ) -> Iterator[list[tuple[str, ...]]]:
+        """The keys of the rows for which `where` is true, or of all, ascending, up to `batch` at a time."""
+        with translated("source", self.url):
+            yield from keys_in_order(self.connection, table, form, where, batch)
 
 
 def begin(connection: psycopg.Connection, table: Table) -> Snapshot:

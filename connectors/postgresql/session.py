@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import Identifier
+from sqlalchemy.exc import DBAPIError
 
-from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
+from mappers.errors import ChangeoverError, ConflictError, FatalError, RecordError, TransientError
 
 PINNED = {
     "timezone": "UTC",
@@ -48,11 +50,19 @@ _QUOTED = re.compile(r'".*"', re.DOTALL)
 """What a message about bad data quotes is the data."""
 
 
-def connect(url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True) -> psycopg.Connection:
-    """Open a connection with the pinned settings. Raises TransientError while the server cannot be reached, and
-    FatalError for wrong credentials or an unknown database, both naming the side and the server, never the password.
+def statement_limit(limit_s: float) -> dict[str, str]:
+    """The setting that lets a statement, or its wait for a lock, take only so many seconds."""
+    return {"statement_timeout": str(math.ceil(limit_s * 1000))}
+
+
+def connect(
+    url: str, side: str, *, timeout_s: int = 10, autocommit: bool = True, settings: Mapping[str, str] | None = None
+) -> psycopg.Connection:
+    """Open a connection with the pinned settings, and these besides. Raises TransientError while the server cannot be
+    reached, and FatalError for wrong credentials or an unknown database, both naming side and server, no password.
     """
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in PINNED.items())
+    wanted = {**PINNED, **(settings or {})}
+    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in wanted.items())
     with translated(side, url):
         return psycopg.connect(
             url,
@@ -88,6 +98,19 @@ def translated(side: str, url: str) -> Iterator[None]:
         raise translate(error, f"{side} {server_of(url)}", role_of(url)) from error
 
 
+@contextmanager
+def target_errors(url: str) -> Iterator[None]:
+    """The same for a target's transactions: uniqueness conflicts apart, and SQLAlchemy's wrapping taken off."""
+    try:
+        yield
+    except ChangeoverError:
+        raise
+    except DBAPIError as error:
+        raise _classify(error.orig, url, error) from error
+    except psycopg.Error as error:
+        raise _classify(error, url, error) from error
+
+
 def translate(error: psycopg.Error, where: str, role: str = "") -> ChangeoverError:
     """The error tree's word for a driver's error. Never shows a row's values: PostgreSQL puts those into DETAIL.
 
@@ -106,7 +129,8 @@ def translate(error: psycopg.Error, where: str, role: str = "") -> ChangeoverErr
         constraint = error.diag.constraint_name or error.diag.column_name
         table = error.diag.table_name
         place = f"{where}, table {table}" if table else where
-        return RecordError(what + (f" ({constraint})" if constraint and constraint not in what else ""), where=place)
+        what += f" ({constraint})" if constraint and constraint not in what else ""
+        return RecordError(what, where=place, reason="type" if isinstance(error, pg.DataError) else "constraint")
     if isinstance(error, TRANSIENT):
         side = where.partition(" ")[0]
         return TransientError(what, where=where, hint="" if error.sqlstate else f"start it, or correct {side}.url")
@@ -132,3 +156,17 @@ _LOGIN = re.compile(
 
 def _refused_login(what: str) -> bool:
     return _LOGIN.search(what) is not None
+
+
+def _classify(error: BaseException | None, url: str, outer: Exception) -> ChangeoverError:
+    where = "target " + server_of(url)
+    if isinstance(error, pg.UniqueViolation | pg.ExclusionViolation):
+        table = f"{error.diag.schema_name}.{error.diag.table_name}"
+        return ConflictError(str(error.diag.message_primary), table=table, where=f"{where}, table {table}")
+    if isinstance(error, pg.CardinalityViolation):
+        return FatalError(
+            "two source rows of one batch became one target row", where=where, hint="make the key expressions injective"
+        )
+    if isinstance(error, psycopg.Error):
+        return translate(error, where, role_of(url))
+    return TransientError(str(outer).splitlines()[0], where=where)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
 
 from connectors.chunks import Bound
-from connectors.postgresql import key_space
+from connectors.postgresql import key_space, key_stream
 from connectors.postgresql.keys import KeyForm
 from connectors.postgresql.reading import Reading, begin
 from connectors.postgresql.session import connect, translated
@@ -34,12 +34,13 @@ def locale_of(connection: psycopg.Connection) -> str:
 class PostgresSource:
     """One connection for questions that are asked once a batch; readers of chunks and rows open their own.
 
-    Not for several threads at once: each thread makes its own.
+    Not for several threads at once: each thread makes its own. settings: of its sessions, besides the pinned ones.
     """
 
-    def __init__(self, url: str, *, timeout_s: int = 10) -> None:
+    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
+        self._settings = settings
         self._connection: psycopg.Connection | None = None
         self._reader: psycopg.Connection | None = None
 
@@ -53,8 +54,11 @@ class PostgresSource:
     def connection(self) -> psycopg.Connection:
         """The shared autocommit connection, opened when needed."""
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self.url, "source", timeout_s=self._timeout_s)
+            self._connection = self._connect()
         return self._connection
+
+    def _connect(self) -> psycopg.Connection:
+        return connect(self.url, "source", timeout_s=self._timeout_s, settings=self._settings)
 
     def snapshot(self) -> Snapshot:
         """What a new snapshot of the source sees now."""
@@ -130,13 +134,18 @@ class PostgresSource:
         with translated("source", self.url):
             return key_space.locate(self.connection(), table, form, bounds, keys)
 
+    def canonical(self, table: Table, form: KeyForm, keys: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+        """Keys as the source itself would print them. Raises RecordError for one that cannot be a key."""
+        with translated("source", self.url):
+            return key_stream.canonical(self.connection(), table, form, keys)
+
     @contextmanager
     def reading(self, table: Table) -> Iterator[Reading]:
         """A read-only repeatable-read transaction on a connection of its own; errors of the body stay its own.
 
         The connection is kept for the next reading unless something went wrong on it.
         """
-        connection = self._reader or connect(self.url, "source", timeout_s=self._timeout_s)
+        connection = self._reader or self._connect()
         self._reader = None
         try:
             with translated("source", self.url):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors as pg
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError
 
 from connectors.postgresql.catalogue import load_functions, load_tables
-from connectors.postgresql.session import connect, role_of, server_of, translate
+from connectors.postgresql.rehearsal import Rehearsal, rehearsed
+from connectors.postgresql.session import connect, target_errors
 from connectors.postgresql.source import locale_of
 from connectors.postgresql.transaction import TargetTransaction, committed, stage_of
 from connectors.tables import MappedTable
-from mappers.errors import ChangeoverError, ConflictError, FatalError, TransientError
 from mappers.mapping import Entry, Table
 
 PLANNER = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET random_page_cost = 1.1"
@@ -23,11 +22,15 @@ PLANNER = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET random_pag
 
 
 class PostgresTarget:
-    """Connections to the target. Thread-safe: every transaction takes its own connection from the pool."""
+    """Connections to the target. Thread-safe: every transaction takes its own connection from the pool.
 
-    def __init__(self, url: str, *, timeout_s: int = 10) -> None:
+    settings: of its sessions, besides the pinned ones.
+    """
+
+    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
         self.url = url
         self._timeout_s = timeout_s
+        self._settings = settings
         self.enforces_triggers = True
         self.engine: Engine = create_engine(
             "postgresql+psycopg://", creator=self._connect, pool_size=2, max_overflow=4, pool_reset_on_return="rollback"
@@ -43,9 +46,9 @@ class PostgresTarget:
 
         Raises TransientError when the server goes away, also where it is unknown whether the COMMIT was carried out.
         """
-        with self._translated(), self.engine.connect() as connection:
+        with target_errors(self.url), self.engine.connect() as connection:
             try:
-                with committed(connection) as transaction:
+                with committed(connection, self.url) as transaction:
                     yield transaction
             except BaseException:
                 _drop_if_broken(connection)
@@ -54,9 +57,23 @@ class PostgresTarget:
     @contextmanager
     def session(self) -> Iterator[Session]:
         """Several transactions on one database session: a chunk worker's claim ends with its session."""
-        with self._translated(), self.engine.connect() as connection:
+        with target_errors(self.url), self.engine.connect() as connection:
             try:
-                yield Session(connection, self._translated)
+                yield Session(connection, self.url)
+            finally:
+                _drop_if_broken(connection)
+
+    @contextmanager
+    def rehearse(self, lock_timeout_s: float, *, one_snapshot: bool = False) -> Iterator[Rehearsal]:
+        """A target in which nothing lasts: one transaction, rolled back at the end of the block.
+
+        A lock that is not had within `lock_timeout_s` is a TransientError. one_snapshot: all of it sees one state.
+        """
+        with target_errors(self.url), self.engine.connect() as connection:
+            try:
+                how = rehearsed(connection, self.url, lock_timeout_s=lock_timeout_s, one_snapshot=one_snapshot)
+                with how as rehearsal:
+                    yield rehearsal
             finally:
                 _drop_if_broken(connection)
 
@@ -101,7 +118,7 @@ class PostgresTarget:
             return [(column.name, row[0]) for column, row in zip(entry.columns, names, strict=True)]
 
     def _connect(self) -> psycopg.Connection:
-        connection = connect(self.url, "target", timeout_s=self._timeout_s)
+        connection = connect(self.url, "target", timeout_s=self._timeout_s, settings=self._settings)
         connection.execute(PLANNER.encode())
         try:
             connection.execute("SET session_replication_role = replica")
@@ -111,29 +128,18 @@ class PostgresTarget:
         connection.autocommit = False
         return connection
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except ChangeoverError:
-            raise
-        except DBAPIError as error:
-            raise _classify(error.orig, self.url, error) from error
-        except psycopg.Error as error:
-            raise _classify(error, self.url, error) from error
-
 
 class Session:
     """One database session: its transactions see each other's temporary tables and share one identity."""
 
-    def __init__(self, connection: Connection, translated: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, connection: Connection, url: str) -> None:
         self._connection = connection
-        self._translated = translated
+        self._url = url
 
     @contextmanager
     def begin(self) -> Iterator[TargetTransaction]:
         """One transaction on this session."""
-        with self._translated(), committed(self._connection) as transaction:
+        with target_errors(self._url), committed(self._connection, self._url) as transaction:
             yield transaction
 
 
@@ -153,17 +159,3 @@ def _drop_if_broken(connection: Connection) -> None:
     raw = connection.connection.driver_connection if not connection.invalidated else None
     if isinstance(raw, psycopg.Connection) and (raw.broken or raw.closed):
         connection.invalidate()
-
-
-def _classify(error: BaseException | None, url: str, outer: Exception) -> ChangeoverError:
-    where = "target " + server_of(url)
-    if isinstance(error, pg.UniqueViolation | pg.ExclusionViolation):
-        table = f"{error.diag.schema_name}.{error.diag.table_name}"
-        return ConflictError(str(error.diag.message_primary), table=table, where=f"{where}, table {table}")
-    if isinstance(error, pg.CardinalityViolation):
-        return FatalError(
-            "two source rows of one batch became one target row", where=where, hint="make the key expressions injective"
-        )
-    if isinstance(error, psycopg.Error):
-        return translate(error, where, role_of(url))
-    return TransientError(str(outer).splitlines()[0], where=where)

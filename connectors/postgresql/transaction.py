@@ -9,15 +9,18 @@ import psycopg
 from sqlalchemy import Connection
 
 from connectors.postgresql import compare, merge
+from connectors.postgresql.session import target_errors
 from connectors.postgresql.stage import NUMBER, Stage
-from connectors.seams import Staged, StagedText, TextRow
+from connectors.seams import Merged, Staged, StagedText, TextRow
 from connectors.tables import MappedTable
-from mappers.errors import FatalError
-from mappers.mapping import Entry, Table
+from mappers.errors import FatalError, RecordError
+from mappers.mapping import Entry, Table, UniqueConstraint
 from mappers.projection import affected, qualified
 
 STAGES = "changeover_stages"
 """Where a pooled connection remembers which staging tables it has (a rollback takes new ones away again)."""
+Span = tuple[int, int]
+"""Ordinals of staged rows, both ends included."""
 HOLDER = -1
 """Ordinal of staged rows that are only there to be compared and removed."""
 
@@ -28,12 +31,25 @@ class TargetTransaction:
     control: for `ControlStore`. raw: the driver's connection underneath, the same transaction.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, url: str) -> None:
         self.control = connection
         self.created: set[int] = set()
+        self._url = url
+        self._staged: set[int] = set()
         raw = connection.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)
         self.raw: psycopg.Connection = raw
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """What is done in the block, or nothing of it where it raises; the transaction goes on either way."""
+        created = set(self.created)
+        try:
+            with target_errors(self._url), self.control.begin_nested():
+                yield
+        except BaseException:
+            self.created = created
+            raise
 
     def merge(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> list[int]:
         """Stage rows of the stream and merge them. groups[i]: the columns that did not travel in group i + 1.
@@ -45,21 +61,22 @@ class TargetTransaction:
         return self._merge(mapped, relation, groups, deletes=gone, everything=False)
 
     def stage(self, mapped: MappedTable, rows: Sequence[Staged]) -> str:
-        """Load rows of the stream into the wire table; returns the relation to select from."""
+        """Load rows of the stream into the wire table, in the place of what stood there. Returns the relation."""
         stage = self._prepared(mapped)
+        if mapped.number in self._staged:
+            self.raw.execute(f"TRUNCATE {stage.wire_name}".encode())
+        self._staged.add(mapped.number)
         with self.raw.cursor() as cursor:
             stage.load(cursor, rows)
         return stage.typed(stage.wire_name)
 
     def absent(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> set[int]:
-        """Ordinals of rows in a group that have no target row to take the other values from. Leaves no rows staged."""
-        stage = self._prepared(mapped)
+        """Ordinals of rows in a group that have no target row to take the other values from."""
         relation = self.stage(mapped, rows)
         found: set[int] = set()
         for entry in mapped.entries:
             for group in range(1, len(groups) + 1):
                 found.update(self._ordinals(merge.absent(entry, relation, group)))
-        self.raw.execute(f"TRUNCATE {stage.wire_name}".encode())
         return found
 
     def merge_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> list[int]:
@@ -69,6 +86,28 @@ class TargetTransaction:
         """
         relation = self.stage_text(mapped, rows)
         return self._merge(mapped, relation, (), deletes=True, everything=replace)
+
+    def mend_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> Merged:
+        """As `merge_text`, without touching rows that are as they should be; counts what it changed."""
+        relation = self.stage_text(mapped, rows)
+        query = merge.filtered(mapped.entries, relation)
+        filtered = self._ordinals(query) if query else []
+        written = removed = 0
+        for entry in mapped.entries:
+            removed += self.raw.execute(merge.delete(entry, relation, everything=replace).encode()).rowcount
+            written += self.raw.execute(merge.upsert(entry, relation, sparing=True).encode()).rowcount
+        return Merged(filtered, written, removed)
+
+    def add_keys(self, mapped: MappedTable, keys: Sequence[Sequence[str]]) -> int:
+        """Load source keys into the text table, beside those that are there. Returns how many."""
+        with self.raw.cursor() as cursor:
+            self._prepared(mapped).load_text(cursor, (mapped.gone(0, key) for key in keys))
+        return len(keys)
+
+    def text_relation(self, mapped: MappedTable) -> str:
+        """The relation to select from what stands in the text table."""
+        stage = self._prepared(mapped)
+        return stage.typed(stage.text_name)
 
     def stage_text(self, mapped: MappedTable, rows: Sequence[StagedText]) -> str:
         """Load rows in the source's text form; what was staged so before is replaced. Returns the relation."""
@@ -86,46 +125,42 @@ class TargetTransaction:
         self.stage_text(mapped, rows)
         return self.conflicting_staged(mapped)
 
-    def conflicting_staged(self, mapped: MappedTable) -> set[TextRow]:
-        """The same for rows that already stand in the text table."""
+    def conflicting_staged(self, mapped: MappedTable, span: Span | None = None) -> set[TextRow]:
+        """The same for rows that already stand in the text table: for these ordinals, or all of them."""
         found: set[TextRow] = set()
         stage = self._prepared(mapped)
-        relation = stage.typed(stage.text_name)
-        for entry in mapped.entries:
-            for unique in entry.target.uniques:
-                if unique.partial or not any(c.name in unique.columns for c in entry.columns):
-                    continue
-                if not entry.carrier:
-                    raise FatalError(
-                        f"rows exchange values of {unique.name}, and the target row does not carry its source key",
-                        where=entry.name,
-                        hint=f"add a target column that carries {', '.join(entry.source_key)} verbatim",
-                    )
-                query = merge.conflicts(entry, relation, unique.columns, entry.carrier)
-                found.update(tuple(row) for row in self.raw.execute(query.encode()))
+        relation = _within(stage.typed(stage.text_name), span)
+        for entry, unique in _uniques(mapped):
+            if not entry.carrier:
+                raise FatalError(
+                    f"rows exchange values of {unique.name}, and the target row does not carry its source key",
+                    where=entry.name,
+                    hint=f"add a target column that carries {', '.join(entry.source_key)} verbatim",
+                )
+            query = merge.conflicts(entry, relation, unique.columns, entry.carrier)
+            found.update(tuple(row) for row in self.raw.execute(query.encode()))
         return found
 
-    def evict(self, mapped: MappedTable, holders: Sequence[StagedText]) -> None:
+    def evict(self, mapped: MappedTable, holders: Sequence[StagedText], span: Span | None = None) -> None:
         """Remove the target rows of `holders`, which hold unique values that the rows in the text table need.
 
-        The holders come as the source has them at the snapshot of the staged rows. Raises FatalError when one of them
+        The holders come as the source has them at the snapshot of the staged rows. Raises RecordError when one of them
         still has such a value there: then the conflict is the data's own.
         """
         stage = self._prepared(mapped)
         with self.raw.cursor() as cursor:
             stage.load_text(cursor, [(HOLDER, gone, values) for _, gone, values in holders])
-        relation = stage.typed(stage.text_name)
+        for entry, unique in _uniques(mapped):
+            relation = _within(stage.typed(stage.text_name), span, HOLDER)
+            if self.raw.execute(merge.duplicates(entry, relation, unique.columns).encode()).fetchone() is not None:
+                raise RecordError(
+                    f"two source rows have the same value for {unique.name}",
+                    where=entry.name,
+                    hint="mend the mapping, the constraint, or the source's rows",
+                    reason="constraint",
+                )
+        mine = _within(stage.typed(stage.text_name), (HOLDER, HOLDER))
         for entry in mapped.entries:
-            for unique in entry.target.uniques:
-                if unique.partial or not any(c.name in unique.columns for c in entry.columns):
-                    continue
-                if self.raw.execute(merge.duplicates(entry, relation, unique.columns).encode()).fetchone():
-                    raise FatalError(
-                        f"two source rows have the same value for {unique.name}",
-                        where=entry.name,
-                        hint="mend the mapping, the constraint, or the source's rows",
-                    )
-            mine = f"(SELECT * FROM {relation} AS x WHERE {NUMBER} = {HOLDER})"
             self.raw.execute(merge.delete(entry, mine, everything=True).encode())
         self.raw.execute(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}".encode())
 
@@ -145,12 +180,21 @@ class TargetTransaction:
         row = self.raw.execute(f"SELECT EXISTS (SELECT FROM {qualified(table)})".encode()).fetchone()
         return bool(row and row[0])
 
-    def insert_staged(self, mapped: MappedTable) -> None:
-        """Insert what stands in the text table: a chunk whose projection could not be pushed down."""
+    def insert_staged(self, mapped: MappedTable, span: Span | None = None) -> None:
+        """Insert these rows of the text table, or all of them: rows that the target does not have yet."""
         stage = self._prepared(mapped)
-        relation = stage.typed(stage.text_name)
+        relation = _within(stage.typed(stage.text_name), span)
         for entry in mapped.entries:
             self.raw.execute(merge.insert(entry, relation).encode())
+
+    def staged_text(self, mapped: MappedTable, number: int) -> TextRow:
+        """One row of the text table, as it came."""
+        stage = self._prepared(mapped)
+        columns = ", ".join(f"c{index}" for index in range(len(mapped.columns)))
+        found = self.raw.execute(f"SELECT {columns} FROM {stage.text_name} WHERE n = {int(number)}".encode())
+        row = found.fetchone()
+        assert row is not None
+        return tuple(row)
 
     def prepare_text(self, mapped: MappedTable) -> str:
         """Make sure the text table exists and is empty; returns its name."""
@@ -190,10 +234,26 @@ class TargetTransaction:
         return stage
 
 
+def _uniques(mapped: MappedTable) -> Iterator[tuple[Entry, UniqueConstraint]]:
+    """The unique constraints that the mapping fills, and that can be compared by their columns."""
+    for entry in mapped.entries:
+        for unique in entry.target.uniques:
+            if not unique.partial and any(column.name in unique.columns for column in entry.columns):
+                yield entry, unique
+
+
+def _within(relation: str, span: Span | None, *beside: int) -> str:
+    """The staged relation's rows with these ordinals, both ends included, and those beside them."""
+    if span is None:
+        return relation
+    numbers = " OR ".join([f"{NUMBER} BETWEEN {span[0]} AND {span[1]}", *(f"{NUMBER} = {n}" for n in beside)])
+    return f"(SELECT * FROM {relation} AS x WHERE {numbers})"
+
+
 @contextmanager
-def committed(connection: Connection) -> Iterator[TargetTransaction]:
+def committed(connection: Connection, url: str) -> Iterator[TargetTransaction]:
     """A transaction on this connection, committed at the end of the block."""
-    transaction = TargetTransaction(connection)
+    transaction = TargetTransaction(connection, url)
     with connection.begin():
         yield transaction
     connection.info.setdefault(STAGES, set()).update(transaction.created)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ def _run(options: argparse.Namespace) -> None:
     parts = parts_of(options)
     stop_on_signals(parts.stop)
     daemon = Daemon(parts, Metrics(), Health(time.monotonic), backfill=not options.no_backfill)
+    signal.signal(signal.SIGHUP, lambda *_: daemon.look_at_config())
     daemon.run(rebackfill=options.rebackfill, accept=options.accept_mapping, anew=options.anew)
 
 
@@ -49,13 +51,13 @@ def _backfill(options: argparse.Namespace) -> int:
         end_with_parent(options.parent)
     parts = parts_of(options)
     stop_on_signals(parts.stop)
-    rate = parts.config.backfill.rows_per_second
-    pace = Pace(max(1, rate // options.share) if rate else None, time.monotonic, parts.stop.wait)
+    pace = Pace(parts.config.backfill.rows_per_second, time.monotonic, parts.stop.wait, options.share)
 
     def work() -> int:
         tables = parts.pushdowns(parts.tables())
         stopping = parts.stop.is_set
-        return Worker(tables, parts.source(), parts.target, parts.control, pace, parts.wait, stopping).run()
+        source, target, control = parts.source(), parts.target, parts.control
+        return Worker(tables, source, target, control, parts.desk, pace, parts.wait, stopping).run()
 
     try:
         parts.backoff().call(work, _warn) if not options.parent else work()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from daemon.commands.common import parts_of, stop_on_signals
 
 if TYPE_CHECKING:
+    from connectors.chunks import ChunkRow, Position
     from daemon.commands.common import Commands
     from daemon.wiring import Parts
 
@@ -48,15 +49,27 @@ def _status(options: argparse.Namespace) -> None:
 
 
 def _wait(options: argparse.Namespace) -> None:
+    from daemon.live import refuse_paused
+
     parts = parts_of(options)
     stop_on_signals(parts.stop)
+    lag = options.condition == "lag-zero"
+    mapped = [".".join(spec.source_name) for spec in parts.config.tables]
+
+    def look() -> tuple[list[Position], list[ChunkRow]]:
+        positions, chunks = parts.progress()
+        mine = [chunk for chunk in chunks if chunk.table in mapped]
+        refuse_paused(parts.paused(), mapped, mine, lag=lag)
+        return positions, mine
+
+    look()
     barrier = parts.barrier(options.timeout)
     position = barrier.sentinel()
     ends: dict[tuple[str, int], int] = {}
-    if options.condition == "lag-zero":
+    if lag:
         barrier.delivered(position)
         ends = parts.broker.end_offsets(_topics_of(parts))
-    barrier.applied(ends, parts.progress)
+    barrier.applied(ends, look)
     print(f"{options.condition}: reached")
 
 

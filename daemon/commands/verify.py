@@ -53,6 +53,8 @@ def _verify(options: argparse.Namespace) -> int:
         report = verifier.run(wish)
     except ConfigError as error:
         raise parts.config.locate(error) from None
+    finally:
+        verifier.close()
     plain = report_of(report, Mask(section.mask))
     if options.output == "json":
         show(plain)

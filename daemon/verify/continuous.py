@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from connectors.change import Batch
@@ -51,7 +52,6 @@ class Duties:
     section: VerifySection
     metrics: Metrics
     health: Health
-    failed: Callable[[ChangeoverError], None]
 
 
 class Continuous(threading.Thread):
@@ -117,15 +117,15 @@ class Continuous(threading.Thread):
         section, first = self._duties.section, suspicion != self._tried
         repair = section.repair_after_restart
         if first and suspicion.safe_xid is not None:
-            verifier = self._duties.make_verifier(None, self._interrupted(suspicion))
-            verifier.recent(suspicion.safe_xid, repair=repair)
+            with closing(self._duties.make_verifier(None, self._interrupted(suspicion))) as verifier:
+                verifier.recent(suspicion.safe_xid, repair=repair)
         wish = Wish(purpose=Purpose.SUSPICION, resume=True, since=suspicion.moment, repair=repair)
         self._run(wish, None if first else section.continuous.rows_per_second)
         self._tried = suspicion
 
     def _run(self, wish: Wish, rows_per_second: int | None) -> None:
-        verifier = self._duties.make_verifier(rows_per_second, self._interrupted(self._suspicion))
-        report = verifier.run(wish)
+        with closing(self._duties.make_verifier(rows_per_second, self._interrupted(self._suspicion))) as verifier:
+            report = verifier.run(wish)
         said = {"sweep": report.sweep, "rows": report.rows, "differences": report.differences}
         level = logging.DEBUG if wish.purpose is Purpose.CONTINUOUS and not report.differences else logging.INFO
         log.log(level, "verification swept", extra={**said, "seconds": round(report.seconds, 1)})
@@ -147,7 +147,8 @@ class Continuous(threading.Thread):
         duties = self._duties
         with duties.target.begin() as transaction:
             chunks = duties.control.chunks.all(transaction.control)
-        return bool(chunks) and all(chunk.state is ChunkState.DONE for chunk in chunks)
+        mine = [chunk for chunk in chunks if chunk.table in {table_of(entry) for entry in duties.entries}]
+        return bool(mine) and all(chunk.state is ChunkState.DONE for chunk in mine)
 
     # -- what is known -------------------------------------------------------------------------------------------------
 

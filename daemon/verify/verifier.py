@@ -83,10 +83,14 @@ class Verifier:
         self._stopping = stopping
         self._told = told
 
+    def close(self) -> None:
+        """Close the connection to the source."""
+        self._around.barrier.close()
+
     def run(self, wish: Wish) -> Report:
         """Verify. Raises NotReadyError where that cannot be done now, saying why, or where it was stopped."""
         began = time.monotonic()
-        shapes = chosen(self._tables, wish.tables)
+        shapes = self._shapes(wish.tables, wish.purpose)
         self.check(shapes)
         sweep, jobs = self._jobs(shapes, wish)
         tables = [shape.mapped.name for shape in shapes]
@@ -102,7 +106,7 @@ class Verifier:
 
     def recent(self, xid: int, *, repair: bool) -> list[Tally]:
         """Compare rows that the source has written since this transaction. Raises as `run` does."""
-        shapes = chosen(self._tables, ())
+        shapes = self._shapes((), Purpose.SUSPICION)
         self.check(shapes)
         tables = [shape.mapped.name for shape in shapes]
         repairer = self._around.repairer() if repair else None
@@ -111,6 +115,22 @@ class Verifier:
         finally:
             if repairer is not None:
                 repairer.close()
+
+    def _shapes(self, names: Sequence[str], purpose: Purpose) -> list[Shape]:
+        """The entries to compare. The daemon's own sweeps leave paused tables out; a command says that they are."""
+        with self._around.target.begin() as transaction:
+            exists = self._around.control.exists(transaction.control)
+            paused = self._around.control.tables.paused(transaction.control) if exists else frozenset()
+        shapes = chosen(self._tables, names)
+        if purpose is not Purpose.COMMAND:
+            shapes = [shape for shape in shapes if shape.mapped.name not in paused]
+            if not shapes:
+                raise NotReadyError("every table is paused")
+            return shapes
+        if waiting := sorted({shape.mapped.name for shape in shapes} & paused):
+            hint = "`changeover resume`, or name other tables with --table"
+            raise NotReadyError(f"{', '.join(waiting)}: paused, so that the stream does not keep up", hint=hint)
+        return shapes
 
     def check(self, shapes: Sequence[Shape]) -> None:
         """Whether these entries can be compared now. Raises NotReadyError or ConfigError, saying why not."""

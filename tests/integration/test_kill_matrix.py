@@ -70,10 +70,12 @@ def test_dies_at_every_statement_of_the_first_start(lives: Lives) -> None:
 
 
 def test_dies_at_every_statement_of_backfill_and_stream(lives: Lives) -> None:
-    kinds = [kind for kind in _kinds(lives) if not kind.text.startswith("PREPARE")]  # nothing is done by one
-    points = [*_each(kinds, 1, ["before"]), *_each(kinds, 2, ["after"])]
+    seen = {
+        kind: n for kind, n in _kinds(lives).items() if not kind.text.startswith("PREPARE")
+    }  # nothing is done by one
+    points = [Point(kind, 1, "before") for kind in seen] + [Point(kind, min(n, 2), "after") for kind, n in seen.items()]
     _kill_at_all(lives, points, CHECK_EVERY)
-    print(f"{lives.kills} kills, {len(kinds)} kinds of statement")
+    print(f"{lives.kills} kills, {len(seen)} kinds of statement")
 
 
 def test_dies_at_random_moments(lives: Lives, seed: int) -> None:
@@ -92,19 +94,19 @@ def test_dies_at_random_moments(lives: Lives, seed: int) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("every_text", [True])
 def test_dies_at_every_text_early_and_late_and_is_checked_each_time(lives: Lives) -> None:
-    kinds = _kinds(lives)
+    kinds = list(_kinds(lives))
     points = [*_each(kinds, 1, WHENS), *_each(kinds, 3, WHENS)]
     _kill_at_all(lives, points, 1)
 
 
-def _kinds(lives: Lives) -> list[Kind]:
-    """Every kind of statement that a restarted pipeline sends, backfill and stream."""
+def _kinds(lives: Lives) -> dict[Kind, int]:
+    """Every kind of statement that a restarted pipeline sends, backfill and stream, and how often it did."""
     lives.count(worker=True, chunks_left=150, events=1)
     kinds = lives.count(worker=True, chunks_left=0, events=2000)
     lives.reset()
     assert {kind.role for kind in kinds} == {"daemon", "worker"}
     assert sum("COMMIT" in kind.text for kind in kinds) >= 5, kinds
-    return [kind for kind, seen in kinds.items() if seen > 1 or kind.role == "daemon"]
+    return {kind: seen for kind, seen in kinds.items() if seen > 1 or kind.role == "daemon"}
 
 
 def _first_start(seen: Iterable[Kind]) -> list[Kind]:

@@ -27,6 +27,7 @@ COPIES = Budget(restarts=4, strays=8)
 STRAYS = Budget(strays=8)
 BARRIERS = Budget(strays=20, forgets=2)
 REREADS = Budget(rereads=4)
+LETTERS = Budget(letters=3)
 CALM = Budget()
 UNFINISHED = (ChunkState.READING, ChunkState.REREADING)
 
@@ -238,6 +239,11 @@ def plan_keeps_high_water(changes: Sequence[Change], view: View, high_water: Seq
     return replace(sound_plan_slice(changes, view, high_water), high_water=high_water)
 
 
+def plan_loses_parked(changes: Sequence[Change], view: View, high_water: Sequence2) -> SlicePlan:
+    """Events behind an open dead letter are not counted."""
+    return replace(sound_plan_slice(changes, view, high_water), parked={})
+
+
 DECISIONS = (
     Ablation("pending is applied", {"decide": pending_is_applied}),
     Ablation("reading is applied", {"decide": reading_is_applied}),
@@ -270,6 +276,7 @@ DECISIONS = (
     Ablation("sees only below xmin", {"sees": sees_below_begin}, where=Snapshot),
     Ablation("held is passed over", {"plan_slice": plan_past_held}),
     Ablation("ledger miscounted", {"plan_slice": plan_miscounts}),
+    Ablation("parked is not counted", {"plan_slice": plan_loses_parked}, most=LETTERS),
     Ablation("high water stays", {"plan_slice": plan_keeps_high_water}, most=STRAYS),
 )
 
@@ -281,6 +288,7 @@ DISCIPLINES = (
     Ablation("no table lock", discipline=Discipline(table_lock_before_snapshot=False)),
     Ablation("resync without locks", discipline=Discipline(resync_locks_positions=False)),
     Ablation("resync without a fence", discipline=Discipline(resync_sets_fence=False)),
+    Ablation("letter closed unread", discipline=Discipline(letter_is_closed_by_a_resync=False), most=LETTERS),
     Ablation("again without locks", discipline=Discipline(again_locks_positions=False), most=REREADS),
     Ablation("truncate resets nothing", discipline=Discipline(truncate_resets_chunks=False)),
     Ablation("barrier leaves high water", discipline=Discipline(barrier_raises_high_water=False), most=BARRIERS),

@@ -7,6 +7,7 @@ actors decide nothing: they ask `daemon.handover`, by module, so that a test can
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 
 from connectors.change import Change, Key, Row
@@ -92,6 +93,9 @@ class StreamWorker:
                 steps.append(Step(self.name, "re-read", self.reread, 0))
             return
         steps.append(Step(self.name, "commit", self.commit, 0))
+        assert self.plan is not None
+        if self.budget.letters and self.plan.actions:
+            trouble.append(Step(self.name, "commit, one row refused", self.commit_refused, 0))
         if self.budget.crashes:
             trouble.append(Step(self.name, "commit, answer lost", self.commit_unheard, 0))
 
@@ -154,6 +158,17 @@ class StreamWorker:
             self._write(key, action)
         self.target.advance(self.number, self.start, self.plan)
         self._rest()
+
+    def commit_refused(self, _: int) -> None:
+        """The target refuses the first row: it is set aside in the same transaction."""
+        assert self.plan is not None
+        self.budget.letters -= 1
+        actions = dict(self.plan.actions)
+        refused = next(iter(actions))
+        del actions[refused]
+        self.plan = replace(self.plan, actions=actions)
+        self.target.letters.add(refused)
+        self.commit(0)
 
     def commit_unheard(self, _: int) -> None:
         """The commit holds but its answer is lost: the worker tries the same slice again."""
@@ -228,6 +243,8 @@ class ChunkWorker:
             steps.append(Step(self.name, "read", self.read, self.number))
         else:
             steps.append(Step(self.name, "finish", self.finish, self.number))
+            if self.budget.letters and self.rows:
+                trouble.append(Step(self.name, "finish, one row refused", self.finish_refused, self.number))
 
     def _offer_claims(self, steps: list[Step]) -> None:
         if not self.target.started():
@@ -293,6 +310,15 @@ class ChunkWorker:
             self.target.version += 1
         self._rest()
 
+    def finish_refused(self, _: int) -> None:
+        """The target refuses the first row: it is set aside in the same transaction."""
+        refused = next(iter(self.rows))
+        if self._still_mine():
+            self.budget.letters -= 1
+            del self.rows[refused]
+            self.target.letters.add(refused)
+        self.finish(0)
+
     def die(self, _: int) -> None:
         """The process is gone, its claim stays until it expires."""
         self.budget.crashes -= 1
@@ -355,17 +381,33 @@ class Resyncer:
                 steps.append(Step(self.name, "read", self.read, 0))
         elif self.phase is Phase.READ:
             steps.append(Step(self.name, "commit", self.commit, 0))
-        elif self.budget.resyncs and self.target.started() and self._may_lock():
+        elif self.target.started() and self._may_lock():
             for key in range(self.target.keys):
-                if handover.may_resync(self.target.chunks[self.target.chunk_number((key,))].record()):
-                    trouble.append(Step(self.name, "begin", self.begin, key))
+                if not handover.may_resync(self.target.chunks[self.target.chunk_number((key,))].record()):
+                    continue
+                if (key,) in self.target.letters:
+                    steps.append(Step(self.name, "settle", self.settle, key))
+                elif self.budget.resyncs:
+                    trouble.append(Step(self.name, "begin", self.begin_unasked, key))
 
     def _may_lock(self) -> bool:
         return self.target.unlocked() or not self.target.discipline.resync_locks_positions
 
+    def settle(self, key: int) -> None:
+        """A dead letter is retried: the row is read again."""
+        if not self.target.discipline.letter_is_closed_by_a_resync:
+            self.target.letters.discard((key,))
+            self.target.version += 1
+            return
+        self.begin(key)
+
+    def begin_unasked(self, key: int) -> None:
+        """Somebody asks for a row that has nothing wrong with it."""
+        self.budget.resyncs -= 1
+        self.begin(key)
+
     def begin(self, key: int) -> None:
         """Share-lock the chunk's row and lock the table's checkpoint rows."""
-        self.budget.resyncs -= 1
         self.key = (key,)
         self.target.resyncing = self.target.chunk_number(self.key)
         if self.target.discipline.resync_locks_positions:

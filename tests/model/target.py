@@ -26,6 +26,7 @@ class Discipline:
     table_lock_before_snapshot: bool = True
     resync_locks_positions: bool = True
     resync_sets_fence: bool = True
+    letter_is_closed_by_a_resync: bool = True
     again_locks_positions: bool = True
     truncate_resets_chunks: bool = True
     barrier_raises_high_water: bool = True
@@ -70,6 +71,8 @@ class Target:
     chunks: list[ChunkCell]
     rows: dict[Key, Row] = field(default_factory=dict)
     fences: dict[Key, Snapshot] = field(default_factory=dict)
+    letters: set[Key] = field(default_factory=set)
+    """Keys whose dead letter is open."""
     partitions: list[Partition] = field(default_factory=list)
     noted_xid: int | None = None
     version: int = 0
@@ -108,6 +111,7 @@ class Target:
         return View(
             chunk_of=lambda key: chunks[self.chunk_number(key)],
             fences=dict(self.fences),
+            parked=frozenset(self.letters),
             settled_from=handover.settled_from(chunks, len(self.fences), fences_end),
             reference=source.xmax,
         )
@@ -124,6 +128,7 @@ class Target:
     def resync(self, key: Key, row: Row | None, snapshot: Snapshot) -> None:
         """Rule 8: write the source's row as of a snapshot, and fence the key with it."""
         self.write(key, row)
+        self.letters.discard(key)
         if self.discipline.resync_sets_fence:
             self.fences[key] = snapshot
         self.version += 1
@@ -131,6 +136,7 @@ class Target:
     def truncate(self) -> None:
         """Rule 10. Attempts go on counting, so that a claim from before cannot finish."""
         self.rows.clear()
+        self.letters.clear()
         if not self.discipline.truncate_resets_chunks:
             return
         self.fences.clear()
@@ -140,7 +146,10 @@ class Target:
     def advance(self, number: int, start: int, plan: SlicePlan) -> None:
         """Move a position in the transaction that wrote the rows."""
         partition = self.partitions[number]
-        if plan.applied + plan.superseded + plan.already_loaded + plan.control != plan.taken:
+        if (
+            plan.applied + plan.superseded + plan.already_loaded + plan.control + sum(plan.parked.values())
+            != plan.taken
+        ):
             raise Violation(f"the ledger of a slice does not add up: {plan}")
         partition.position = start + plan.taken
         partition.high_water = plan.high_water
@@ -159,6 +168,8 @@ class Target:
                 raise Violation(f"partition {number}: {partition.taken} events taken from {partition.start}")
 
     def _check_nothing_waits(self) -> None:
+        if self.letters:
+            raise Violation(f"stuck: dead letters of {sorted(self.letters, key=str)} are open")
         unfinished = [number for number, cell in enumerate(self.chunks) if cell.state is not ChunkState.DONE]
         if unfinished:
             raise Violation(f"stuck: chunks {unfinished} are not done and nobody can go on")

@@ -30,7 +30,7 @@ MOST_STEPS = 3000
 BIASES = (0.01, 0.1, 1.0, 1.0, 1.0, 4.0)
 GAPS = (0, 0, 0, 1, 2, 1 << 28)
 SOUND = Discipline()
-EVERY_TROUBLE = Budget(restarts=3, strays=4, expiries=2, crashes=2, resyncs=2, rereads=2, forgets=1)
+EVERY_TROUBLE = Budget(restarts=3, strays=4, expiries=2, crashes=2, resyncs=2, rereads=2, forgets=1, letters=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Budget:
     resyncs: int = 0
     rereads: int = 0
     forgets: int = 0
+    letters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

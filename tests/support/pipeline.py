@@ -235,7 +235,7 @@ class Pipeline:
     def verify(
         self, questions: Sequence[Question], daemon: Daemon | None = None, context: str = "", timeout_s: float = 180
     ) -> int:
-        """The whole check, with the source at rest: caught up, equal, ledger balanced. Returns rows compared."""
+        """The whole check, with the source at rest: caught up, equal, ledger balanced, no dead letter. Returns rows."""
         try:
             self.wait_lag_zero(daemon, timeout_s)
         except AssertionError as error:
@@ -244,6 +244,7 @@ class Pipeline:
         status = self.status()
         assert status.balanced, f"the ledger does not balance: {status.raw}\n{context}"
         assert status.chunks_left == 0, f"chunks are left: {status.raw}\n{context}"
+        assert not status.raw["dead_letters_open"], f"rows were set aside: {status.raw}\n{context}"
         return rows
 
 

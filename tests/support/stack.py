@@ -70,6 +70,11 @@ class Stack:
         self.stop("connect")
         _command("up", self.directory, _COMMAND_BOUND_S, *([] if enabled else ["--no-exactly-once"]))
 
+    def connect_debezium(self, version: str) -> None:
+        """Restart Connect with an older release of Debezium; "" for the pinned one."""
+        self.stop("connect")
+        _command("up", self.directory, _COMMAND_BOUND_S, *(["--debezium", version] if version else []))
+
     def _run(self, command: str, part: str) -> None:
         _command(command, self.directory, _COMMAND_BOUND_S, part)
 

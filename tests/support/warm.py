@@ -24,7 +24,10 @@ from tests.support.polling import NotReached, until
 from tests.support.processes import Child
 from tests.support.stack import ROOT
 
-PRELOADED = ("backfill", "barrier", "config", "health", "metrics", "pace", "run", "status", "wiring", "workers")
+PRELOADED = (
+    "backfill", "barrier", "config", "doctor.examine", "doctor.report", "health", "metrics", "pace", "run", "status",
+    "wiring", "workers",
+)  # fmt: skip
 PR_SET_PDEATHSIG = 1
 
 

@@ -116,3 +116,19 @@ def test_a_slice_is_split_at_an_event() -> None:
     head, rest = split(whole, 2)
     assert (head.start, head.end, len(head.changes)) == (4, 12, 2)
     assert (rest.start, rest.end, len(rest.changes)) == (12, 20, 1)
+
+
+def test_a_paused_topic_is_left_alone_and_keeps_nobody_waiting() -> None:
+    clock = Clock()
+    buffer = Buffer(clock)
+    buffer.put([part(0, 1, "a"), part(0, 2, "b")])
+    buffer.pause(frozenset(("a",)))
+    batch = buffer.take(10, 1 << 20, 0)
+    assert batch is not None
+    assert [each.topic for each in batch.slices] == ["b"]
+    buffer.finished()
+    assert buffer.take(10, 1 << 20, 0) is None
+    buffer.pause(frozenset())
+    batch = buffer.take(10, 1 << 20, 0)
+    assert batch is not None
+    assert [each.topic for each in batch.slices] == ["a"]

@@ -333,9 +333,9 @@ def test_what_gets_through_holds_nothing_dangerous(pieces: list[str]) -> None:
         out = parse_expression(" ".join(pieces), USERS, FUNCTIONS).sql
     except ExpressionError:
         return
-    found = {token.text for token in tokenize(out) if token.kind in (Kind.WORD, Kind.MARK, Kind.OPERATOR)}
-    assert found.isdisjoint({"select", "over", "union", "pg_sleep", "regclass", ";", "--"})
-    assert out.count("(") == out.count(")")
+    found = [token.text for token in tokenize(out) if token.kind in (Kind.WORD, Kind.MARK, Kind.OPERATOR)]
+    assert {"select", "over", "union", "pg_sleep", "regclass", ";", "--"}.isdisjoint(found)
+    assert found.count("(") == found.count(")")
 
 
 @given(st.text(min_size=1, max_size=20).filter(lambda t: "\0" not in t))

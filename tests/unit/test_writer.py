@@ -10,8 +10,8 @@ from connectors.change import Batch, Change, Slice
 from connectors.chunks import Advance, Ledger, Position
 from daemon.retry import Backoff
 from daemon.stream import Applied
-from daemon.writer import CONFLICTS_MAX, Writer, realign
-from mappers.errors import ConflictError, FatalError, FencedError, TransientError
+from daemon.writer import CONFLICTS_MAX, Writer, before, realign
+from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 
 
 def change(offset: int) -> Change:
@@ -32,9 +32,11 @@ class Script:
     def __init__(self, outcomes: Sequence[Exception | None]) -> None:
         self.outcomes = list(outcomes)
         self.given: list[Batch] = []
+        self.isolated: list[bool] = []
 
-    def apply(self, given: Batch) -> Applied:
+    def apply(self, given: Batch, *, isolate: bool) -> Applied:
         self.given.append(given)
+        self.isolated.append(isolate)
         outcome = self.outcomes.pop(0) if self.outcomes else None
         if outcome is not None:
             raise outcome
@@ -48,7 +50,7 @@ def writer(script: Script, positions: Sequence[Position] = (), *, stop: bool = F
     made = Writer(
         script,  # type: ignore[arg-type]
         lambda: list(positions),
-        lambda given, error: resolved.append(error.table),
+        lambda given, error, stubborn: resolved.append(error.table),
         backoff,
         lambda error: None,
     )
@@ -72,7 +74,9 @@ def test_a_lost_commit_that_did_not_is_applied_again() -> None:
 
 
 def test_part_of_a_batch_that_was_committed_is_cut_off() -> None:
-    (rest,) = realign(batch(0, 5), {("t", 0): 3}).slices
+    cut = realign(batch(0, 5), {("t", 0): 3})
+    assert cut is not None
+    (rest,) = cut.slices
     assert (rest.start, rest.end, [c.offset for c in rest.changes]) == (3, 5, [3, 4])
 
 
@@ -97,3 +101,23 @@ def test_conflicts_are_resolved_by_reading_again_but_not_for_ever() -> None:
 def test_a_stopping_process_gives_the_batch_up() -> None:
     made, _ = writer(Script([TransientError("gone")]), [position(0)], stop=True)
     assert made.write(batch(0, 5)) is None
+
+
+def test_a_refused_row_is_looked_for_and_set_aside() -> None:
+    script = Script([RecordError("no")])
+    made, _ = writer(script)
+    assert made.write(batch(0, 5)) is not None
+    assert script.isolated == [False, True]
+
+
+def test_where_nothing_may_be_set_aside_everything_before_it_is_applied() -> None:
+    script = Script([RecordError("no"), RecordError("no", at=("t", 0, 3))])
+    made, _ = writer(script)
+    with pytest.raises(RecordError):
+        made.write(batch(0, 5))
+    assert [(g.slices[0].start, g.slices[0].end) for g in script.given] == [(0, 5), (0, 5), (0, 3)]
+
+
+def test_an_event_at_fault_that_is_the_first_leaves_nothing_to_apply() -> None:
+    with pytest.raises(RecordError):
+        before(batch(3, 5), RecordError("no", at=("t", 0, 3)))

@@ -9,6 +9,7 @@ from types import FrameType
 
 from stacklib import control
 from stacklib.cache import cache_dir, fetch
+from stacklib.connect import OLDER_DEBEZIUM
 from stacklib.errors import StackError, UsageError
 from stacklib.locking import locked
 from stacklib.part import Part
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     up = _command(commands, "up", _up, "start what does not run; print the settings for clients")
     up.add_argument("--with", dest="extra", default="", metavar="PART,..", help="more parts to run")
     up.add_argument("--no-exactly-once", action="store_true", help="Connect without exactly-once source support")
+    up.add_argument("--debezium", choices=sorted(OLDER_DEBEZIUM), default="", help="an older release of it")
     _command(commands, "down", _down, "end everything and remove the directory")
     _command(commands, "status", _status, "list the parts; status 3 unless all run")
     _part_command(commands, "logs", _logs, "print the end of a part's log, or of all", optional=True)
@@ -118,7 +120,7 @@ def _up(args: argparse.Namespace) -> int:
         fresh = stack is None
         try:
             stack = stack or create_stack(args.dir)
-            print(_bring_up(stack, asked, args.no_exactly_once), end="", flush=True)
+            print(_bring_up(stack, asked, args), end="", flush=True)
         except BaseException:
             if fresh:
                 control.down(args.dir, stack, all_parts())
@@ -126,9 +128,10 @@ def _up(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bring_up(stack: Stack, asked: list[Part], no_exactly_once: bool) -> str:
+def _bring_up(stack: Stack, asked: list[Part], args: argparse.Namespace) -> str:
     """Start the parts that were ever asked for; return the settings for clients."""
-    stack.state.exactly_once = not no_exactly_once
+    stack.state.exactly_once = not args.no_exactly_once
+    stack.state.debezium = args.debezium
     parts = select([*stack.state.parts, *(part.name for part in asked)])
     fetch(item for part in parts for item in part.items)
     stack.reserve(

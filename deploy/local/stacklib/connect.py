@@ -5,7 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
 
-from stacklib.cache import Item, MavenFiles
+from stacklib.cache import Item, MavenFiles, fetch
 from stacklib.java import KAFKA, kafka_program, write_properties
 from stacklib.kafka import bootstrap
 from stacklib.part import Part
@@ -14,6 +14,8 @@ from stacklib.processes import Command
 from stacklib.stack import Stack
 
 DEBEZIUM_POSTGRES = MavenFiles("debezium-postgres")
+OLDER_DEBEZIUM = {"3.6.3": MavenFiles("debezium-postgres-3.6.3")}
+"""Releases that are only there to show what they do wrong."""
 _CONVERTER = "org.apache.kafka.connect.json.JsonConverter"
 _MAX_REQUEST = 32 * 1024 * 1024
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -37,7 +39,11 @@ class Connect(Part):
 
     def prepare(self, stack: Stack) -> None:
         """Write the worker's settings."""
-        settings = _settings(stack, ",".join(str(item.path) for item in self._plugins))
+        plugins = [item for item in self._plugins if item is not DEBEZIUM_POSTGRES or not stack.state.debezium]
+        if stack.state.debezium:
+            plugins.append(OLDER_DEBEZIUM[stack.state.debezium])
+            fetch(plugins)
+        settings = _settings(stack, ",".join(str(item.path) for item in plugins))
         write_properties(stack.home(self.name) / "worker.properties", settings)
 
     def command(self, stack: Stack) -> Command:

@@ -28,6 +28,8 @@ class State:
     passwords: dict[str, str] = field(default_factory=dict)
     cluster_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     exactly_once: bool = True
+    debezium: str = ""
+    """An older release in the place of the pinned one."""
 
 
 class Stack:

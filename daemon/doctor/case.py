@@ -1,0 +1,152 @@
+"""Everything that was found out about a pipeline before it is judged. Frozen; what could not be asked says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from connectors.control.facts import ControlState
+from connectors.kafka.cluster import KafkaState, Partition
+from connectors.kafka.connect_facts import ConnectFacts
+from connectors.kafka.connector_check import Wanted
+from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
+from connectors.postgresql.doctor import Side, SourceState, TargetState
+from connectors.postgresql.wire import bare_type
+from daemon.config import Config
+from daemon.stream_plan import keys_of
+from mappers.mapping import Entry
+
+Found = TypeVar("Found")
+SOURCE, TARGET, CONNECT, KAFKA, REGISTRY, MAPPING, CONTROL = (
+    "source", "target", "connect", "kafka", "registry", "mapping", "control",
+)  # fmt: skip
+"""What a check may need."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingFault:
+    """A problem of the mapping. place: file:line:column: field, or the field alone. path: leads to the field."""
+
+    place: str
+    path: tuple[str | int, ...]
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class MappingState:
+    """The mapping against both catalogues: entries where it resolves, else what is wrong with it."""
+
+    entries: tuple[Entry, ...] = ()
+    faults: tuple[MappingFault, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pipeline as it was found.
+
+    missing: side -> why it could not be asked, or was not. errors: side -> (what went wrong, what mends it).
+    half_old: (topic, partition) -> the first offset whose event is younger than half of its topic's retention; -1 where
+    all are older. wanted_config: what `connector apply` would set; None where the connector is not ours to set.
+    """
+
+    config: Config
+    missing: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    found_source: SourceState | None = None
+    found_target: TargetState | None = None
+    found_connect: ConnectFacts | None = None
+    found_kafka: KafkaState | None = None
+    found_mapping: MappingState | None = None
+    found_control: ControlState | None = None
+    registry_said: str = ""
+    half_old: Mapping[Partition, int] = field(default_factory=dict)
+    wanted_config: Mapping[str, str] | None = None
+
+    @property
+    def source(self) -> SourceState:
+        """The source; only for checks that need it."""
+        return _there(self.found_source)
+
+    @property
+    def target(self) -> TargetState:
+        """The target; only for checks that need it."""
+        return _there(self.found_target)
+
+    @property
+    def connect(self) -> ConnectFacts:
+        """Kafka Connect; only for checks that need it."""
+        return _there(self.found_connect)
+
+    @property
+    def kafka(self) -> KafkaState:
+        """Kafka; only for checks that need it."""
+        return _there(self.found_kafka)
+
+    @property
+    def mapping(self) -> MappingState:
+        """The mapping; only for checks that need it."""
+        return _there(self.found_mapping)
+
+    @property
+    def control(self) -> ControlState:
+        """The control state; only for checks that need it."""
+        return _there(self.found_control)
+
+    @property
+    def managed(self) -> bool:
+        """Whether the connector is this pipeline's to make."""
+        return self.config.connect is not None and self.config.connect.managed
+
+    @property
+    def source_names(self) -> dict[str, tuple[str, str]]:
+        """Full name -> (schema, name) of the mapped source tables, in the file's order."""
+        return {".".join(spec.source_name): spec.source_name for spec in self.config.tables}
+
+    @property
+    def target_names(self) -> dict[str, tuple[str, str]]:
+        """Full name -> (schema, name) of the target tables, in the file's order."""
+        return {".".join(spec.target_name): spec.target_name for spec in self.config.tables}
+
+    @property
+    def table_topics(self) -> dict[str, str]:
+        """Source table -> its topic."""
+        prefix = self.config.source.topic_prefix
+        return {full: table_topic(prefix, *name) for full, name in self.source_names.items()}
+
+    @property
+    def topics(self) -> list[str]:
+        """Every topic that the pipeline needs."""
+        prefix = self.config.source.topic_prefix
+        beats = [heartbeat_topic(prefix)] if self.managed else []
+        return [*dict.fromkeys(self.table_topics.values()), message_topic(prefix), *beats]
+
+    def sides(self) -> Sequence[tuple[str, Side]]:
+        """The databases that were reached."""
+        found = ((SOURCE, self.found_source), (TARGET, self.found_target))
+        return [(name, state.side) for name, state in found if state is not None]
+
+
+def wanted_of(config: Config, entries: Sequence[Entry]) -> Wanted:
+    """What the pipeline needs of its connector. entries: empty where the mapping could not be resolved."""
+    columns: dict[tuple[str, str], frozenset[str]] = {}
+    types: set[str] = set()
+    for entry in entries:
+        name = (entry.source.schema, entry.source.name)
+        columns[name] = columns.get(name, frozenset()) | entry.inputs
+        types |= {bare_type(entry.source.column(column).type) for column in entry.inputs}
+    return Wanted(
+        slot=config.source.slot,
+        publication=config.source.publication,
+        topic_prefix=config.source.topic_prefix,
+        tables=keys_of(config),
+        columns=columns,
+        types=frozenset(types) if entries else None,
+    )
+
+
+def _there(found: Found | None) -> Found:
+    if found is None:
+        raise LookupError("the check looks at what it does not need")
+    return found
