@@ -69,6 +69,7 @@ class Metrics:
         self._stream()
         self._backfill()
         self._around()
+        self._verification()
 
     def _lag(self) -> None:
         self.build_info = Info(
@@ -139,6 +140,32 @@ class Metrics:
         self.connector_state = self._gauge(
             "connector_state", "1 for the state the connector is in, 0 for the others", "state"
         )
+
+    def _verification(self) -> None:
+        self.verification_last_sweep_timestamp_seconds = self._gauge(
+            "verification_last_sweep_timestamp_seconds",
+            "Unix time in seconds at which the newest sweep over the whole table began that has ended",
+            "table",
+        )
+        self.verification_differences = self._gauge(
+            "verification_differences", "Rows that differ from the source's and have not been mended", "table"
+        )
+        self.verification_unsettled = self._gauge(
+            "verification_unsettled", "Rows that changed too often to be compared by the newest sweep", "table"
+        )
+        self.verification_rows_total = self._counter(
+            "verification_rows_total", "Rows compared with the source's by this process", "table"
+        )
+        self.verification_suspicion = self._gauge(
+            "verification_suspicion", "1 from a restart of the connector until every row has been verified since"
+        )
+
+    def show_verification(self, table: str, *, began_s: float | None, differences: int, unsettled: int) -> None:
+        """Show a table's verification. began_s: Unix time; None where it has not been swept whole yet."""
+        if began_s is not None:
+            self.verification_last_sweep_timestamp_seconds.labels(table).set(began_s)
+        self.verification_differences.labels(table).set(differences)
+        self.verification_unsettled.labels(table).set(unsettled)
 
     def set_phase(self, group: str, phase: str) -> None:
         """Show that a group is in this phase and in no other."""

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any
 
 from connectors.change import Batch
@@ -29,6 +30,7 @@ from daemon.reconfigure import TAKEN, ConfigWatch, Running, difference, digest_o
 from daemon.start import check_slot
 from daemon.status import status_of
 from daemon.stream import Applied, Stream
+from daemon.verify.continuous import Continuous
 from daemon.watch import Watch
 from daemon.wiring import Parts
 from daemon.workers import Workers
@@ -63,6 +65,7 @@ class Daemon:
         self._watch = Watch(metrics, time.monotonic)
         self._config: ConfigWatch | None = None
         self._on_demand: OnDemand | None = None
+        self._verification: Continuous | None = None
         self._resync: Post = self._endpoint()
         stream = parts.config.stream
         self._journal = JournalTrim(
@@ -181,15 +184,21 @@ class Daemon:
         exchange = Exchanger(running.tables, parts.target, parts.control, resyncer, desk, counted)
         writer = Writer(stream, parts.positions, exchange, parts.backoff, self._failed)
         workers = Workers(parts.path, config.backfill.workers if self._backfill else 0, parts.backoff().wait)
+        verification = self._verification = parts.continuous(
+            running.tables, self._metrics, self._health, lambda: (running.messages.name, 0) in reader.partitions
+        )
         reader.start()
         heartbeat.start()
+        verification.start()
         try:
             self._loop(reader, writer, workers)
         finally:
             heartbeat.stop()
+            verification.stop()
             workers.stop(config.stream.shutdown_deadline_s)
             reader.stop()
             reader.join(config.stream.shutdown_deadline_s)
+            verification.join(config.stream.shutdown_deadline_s)
 
     def _loop(self, reader: Reader, writer: Writer, workers: Workers) -> None:
         section = self._parts.config.stream
@@ -208,6 +217,8 @@ class Daemon:
     def _write(self, reader: Reader, writer: Writer, batch: Batch) -> None:
         began = time.monotonic()
         try:
+            if self._verification is not None:
+                self._parts.backoff().call(partial(self._verification.notice, batch), self._failed)
             applied = writer.write(batch)
             if applied is None:
                 return

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
+from connectors.control.verification import SweepRow
 from connectors.postgresql.slots import Slot
+from daemon.verify.age import verified
 
 VERSION = 1
 
@@ -18,6 +21,7 @@ class Facts:
 
     mapped: the tables of the configuration; others are left over from an older one. rows_per_second: the backfill's
     pace in each process, 0 for no limit.
+    sweeps: the newest first. findings: entry -> differences that nobody has mended. suspicion: as it is stored.
     """
 
     pipeline: str
@@ -31,6 +35,9 @@ class Facts:
     paused: frozenset[str] = frozenset()
     mapped: frozenset[str] = frozenset()
     rows_per_second: int = 0
+    sweeps: Sequence[SweepRow] = ()
+    findings: Mapping[str, int] = field(default_factory=dict)
+    suspicion: str | None = None
 
 
 def phase_of(chunks: Sequence[ChunkRow]) -> str:
@@ -55,6 +62,7 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
         "slot": asdict(facts.slot) if facts.slot else None,
         "rows_per_second": facts.rows_per_second or None,
+        "suspicion": json.loads(facts.suspicion) if facts.suspicion else None,
     }
 
 
@@ -73,7 +81,14 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "ledger": asdict(ledger),
         "paused": name in facts.paused,
         "mapped": name in facts.mapped,
+        "verification": _verification(name, facts),
     }
+
+
+def _verification(name: str, facts: Facts) -> dict[str, Any] | None:
+    """None for a table that has never been verified whole."""
+    found = verified(facts.sweeps, facts.findings).get(name)
+    return asdict(found) if found else None
 
 
 def _behind(position: Position, facts: Facts) -> int:
@@ -87,18 +102,29 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
     backlog = f"backlog {status['backlog_events']:,} events"
     lines = [
         f"pipeline {status['pipeline']}: {status['phase']}, {backlog}, ledger {balanced}",
-        f"{'table':32} {'chunks':>11} {'done':>5} {'rows':>25} {'MB':>9} {'backlog':>9} {'applied':>12}",
+        f"{'table':32} {'chunks':>11} {'done':>5} {'rows':>25} {'MB':>9} {'backlog':>9} {'applied':>12} "
+        f"{'verified':>24}",
     ]
     for name, table in status["tables"].items():
         done, total = table["chunks_done"], table["chunks_total"]
         rows = f"{table['rows_loaded']:,} of ~{table['rows_expected']:,}"
         lines.append(
             f"{name:32} {f'{done}/{total}':>11} {done / total:>5.0%} {rows:>25} {table['bytes_loaded'] / 1e6:>9,.1f} "
-            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,}{_mark(table)}"
+            f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,} {_verified(table['verification']):>24}"
+            f"{_mark(table)}"
         )
     if letters := status["dead_letters_open"]:
         lines.append(f"dead letters: {letters} open (`changeover dlq list`)")
+    if status["suspicion"]:
+        lines.append(f"verification: {status['suspicion']['reason']}; not ready until every row has been verified")
     return [*lines, _slot_line(status["slot"])]
+
+
+def _verified(verification: Mapping[str, Any] | None) -> str:
+    if verification is None:
+        return "never"
+    found = verification["differences"]
+    return f"{verification['age_s']:,.0f} s ago, {f'{found:,} DIFFER' if found else 'equal'}"
 
 
 def _mark(table: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
@@ -31,6 +31,7 @@ from daemon.decoders import decoders, table_decoder
 from daemon.explain import Sides
 from daemon.extras import Extras
 from daemon.fences import Fences
+from daemon.health import Health
 from daemon.metrics import Metrics
 from daemon.on_demand import OnDemand
 from daemon.planning import Bench
@@ -41,6 +42,7 @@ from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from daemon.table_resync import TableResync
+from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
 from daemon.verify.repair import Repairer
 from daemon.verify.sweep import Manner
@@ -224,17 +226,45 @@ class Parts:
         def ends(wanted: Collection[str]) -> dict[tuple[str, int], int]:
             return self.broker.end_offsets([messages.name, *(topics[name].name for name in wanted)])
 
+        def ended() -> bool:
+            return self.stop.is_set() or stopping()
+
+        limit_s = limit_s or self.config.verify.timeout_s
+        slot = self.config.source.slot
         around = Around(
             target=self.target,
             control=self.control,
             make_reader=self.reader,
-            barrier=self.barrier(limit_s or self.config.verify.timeout_s),
+            barrier=Barrier(self.source(), slot, self.wait, time.monotonic, limit_s, ended),
             ends=ends,
             progress=self.progress,
             repairer=lambda: Repairer(self.resyncer(), self.reader()),
             mask=Mask(self.config.verify.mask),
         )
         return Verifier(self.pushdowns(tables), around, manner, stopping, told)
+
+    def continuous(
+        self,
+        tables: Mapping[str, MappedTable],
+        metrics: Metrics,
+        health: Health,
+        owner: Callable[[], bool],
+    ) -> Continuous:
+        """The thread that verifies while `run` streams."""
+        section = self.config.verify
+
+        def make(rows_per_second: int | None, stopping: Callable[[], bool]) -> Verifier:
+            workers = 1 if rows_per_second else section.workers
+            manner = Manner(workers, section.slice_rows, rows_per_second, 0, self.stop.wait)
+            return self.verifier(
+                tables, manner, stopping, told=lambda t, n: metrics.verification_rows_total.labels(t).inc(n)
+            )
+
+        entries = [entry.name for mapped in tables.values() for entry in mapped.entries]
+        slot, source = self.config.source.slot, self.source()
+        return Continuous(
+            Duties(make, owner, entries, slot, source, self.target, self.control, section, metrics, health)
+        )
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
@@ -340,12 +370,18 @@ class Parts:
         expected: dict[str, int] = {}
         letters: dict[tuple[str, str], int] = {}
         pace, paused = None, frozenset[str]()
+        verification: dict[str, Any] = {}
         if chunks:
             with self.target.begin() as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
                 letters = self.control.dead_letters.counts(transaction.control)
                 paused = self.control.tables.paused(transaction.control)
                 pace = self.control.pipeline.pace(transaction.control)
+                verification = {
+                    "sweeps": self.control.verifications.sweeps(transaction.control),
+                    "findings": self.control.verifications.open_counts(transaction.control),
+                    "suspicion": self.control.pipeline.suspicion(transaction.control),
+                }
         source = self.source()
         try:
             slot = source.slot(self.config.source.slot)
@@ -357,4 +393,5 @@ class Parts:
             ends = {}
         mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
         pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
-        return Facts(self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)
+        given = (self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)
+        return Facts(*given, **verification)

@@ -111,9 +111,17 @@ class Verifications:
         connection.execute(insert(verification), rows)
         return sweep
 
-    def unfinished(self, connection: Connection, purpose: Purpose) -> tuple[int, dict[str, list[SliceRow]]] | None:
-        """The newest sweep of the purpose that has slices left, with all its slices; None where there is none."""
-        sweep = connection.execute(select(func.max(verification.c.sweep)).where(self._unfinished(purpose))).scalar()
+    def unfinished(
+        self, connection: Connection, purpose: Purpose, since: datetime | None
+    ) -> tuple[int, dict[str, list[SliceRow]]] | None:
+        """The newest sweep of the purpose that has slices left, with all its slices; None where there is none.
+
+        since: only one that was begun after this moment.
+        """
+        newest = select(func.max(verification.c.sweep)).where(self._unfinished(purpose))
+        if since is not None:
+            newest = newest.where(verification.c.began_at > since)
+        sweep = connection.execute(newest).scalar()
         if sweep is None:
             return None
         query = select(verification).where(verification.c.pipeline == self.name, verification.c.sweep == sweep)

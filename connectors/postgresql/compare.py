@@ -112,6 +112,12 @@ def sums(entry: Entry, rows: Rows, seed: int, buckets: int) -> str:
     return f"SELECT (h & {buckets - 1})::int4, count(*)::int8, sum(h)::text FROM ({inner}) AS q GROUP BY 1"
 
 
+def total(entry: Entry, rows: Rows, seed: int) -> str:
+    """(rows, sum of their hashes): cheaper than by buckets."""
+    inner = f"SELECT {_hash(entry, rows, seed)} AS h FROM {rows.source} WHERE {rows.where} OFFSET 0"
+    return f"SELECT count(*)::int8, coalesce(sum(h), 0)::text FROM ({inner}) AS q"
+
+
 def hashes(entry: Entry, rows: Rows, seed: int, buckets: int, wanted: Collection[int]) -> str:
     """(hash, target key as text.., source key as text..) of every row in the wanted buckets."""
     keys = ", ".join([*key_texts(entry, rows), *rows.origin])
@@ -134,6 +140,18 @@ def origins(entry: Entry, rows: Rows, keys: Sequence[TextRow]) -> str:
     listed = f"SELECT {names} FROM {_unnest(keys)} AS x ({names})"
     matching = f"({', '.join(texts)}) IN ({listed})"
     return f"SELECT {', '.join([*rows.origin, *texts])} FROM {rows.source} WHERE {rows.where} AND {matching}"
+
+
+def recent(entry: Entry, rows: Rows, limit: int) -> str:
+    """(target key.., source key..) as text of at most so many rows."""
+    keys = ", ".join([*key_texts(entry, rows), *rows.origin])
+    return f"SELECT {keys} FROM {rows.source} WHERE {rows.where} LIMIT {limit}"
+
+
+def since(xid: int) -> str:
+    """Rows of the source table, alias b, that a transaction from this one on has written (64 bits; rows have 32)."""
+    age = f"(b.xmin::text::int8 - {xid & 0xFFFFFFFF} + 4294967296) % 4294967296"
+    return f"{age} < pg_snapshot_xmax(pg_current_snapshot())::text::int8 - {xid}"
 
 
 def key_texts(entry: Entry, rows: Rows) -> list[str]:

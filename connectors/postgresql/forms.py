@@ -32,8 +32,8 @@ def hashed(value: str, type_name: str) -> str:
         return value
     if kind in _SENT:
         return f"{_SENT[kind]}({value})"
-    if kind == "numeric":
-        return f"numeric_send(trim_scale({value}))"
+    if kind == "numeric":  # with a modifier, every value has the same scale
+        return f"numeric_send({value if '(' in type_name else f'trim_scale({value})'})"
     if kind not in TEXTS:
         value = _json_text(value) if kind == "json" else f"CAST({value} AS text)"
     return f'({value}) COLLATE "C"'

@@ -35,6 +35,17 @@ def bounds(
     return _walked_bounds(connection, table, key, chunk_rows)
 
 
+def estimate(connection: psycopg.Connection, table: Table) -> int:
+    """How many rows the table has, with its partitions, as the planner believes now."""
+    query = (
+        "SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::int8 FROM pg_class c WHERE c.relkind = 'r' AND c.oid IN"
+        " (SELECT %s::regclass UNION SELECT relid FROM pg_partition_tree(%s::regclass))"
+    )
+    name = identifier(table).as_string()
+    row = connection.execute(query, (name, name)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _walked_bounds(connection: psycopg.Connection, table: Table, key: Sequence[str], chunk_rows: int) -> list[Bound]:
     columns = _columns(key)
     query = sql.SQL(

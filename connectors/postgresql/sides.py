@@ -24,7 +24,7 @@ from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.transaction import TargetTransaction, stage_of
 from connectors.seams import StagedText, TextRow
 from connectors.tables import MappedTable
-from mappers.mapping import Entry
+from mappers.mapping import Entry, Table
 
 Sums = dict[int, tuple[int, int]]
 """Bucket -> (rows, sum of their hashes)."""
@@ -75,6 +75,11 @@ class Side:
         self._shape = shape
         self._all = rows
         self._run = run
+
+    def total(self, part: Range) -> tuple[int, int]:
+        """(rows, sum of their hashes) of the whole range."""
+        ((rows, total),) = self._run(compare.total(self._shape.entry, self._rows(part), self._shape.seed))
+        return rows, int(total)
 
     def sums(self, part: Range) -> Sums:
         """The sums of the range's rows, by bucket."""
@@ -171,6 +176,19 @@ class Reader:
             found = [_seen(shape.entry, row[0], row[1:]) for row in _asked(transaction)(query)]
         return {row.key: row for row in found if row.key is not None}
 
+    def recent(self, shape: Shape, xid: int, limit: int) -> list[tuple[TextRow, TextRow]]:
+        """(target key, source key) of at most so many rows that the source has written since this transaction.
+
+        A walk over the whole source table; none where the target runs the projection.
+        """
+        mapped, entry, width = shape.mapped, shape.entry, len(shape.entry.key)
+        if not shape.pushed:
+            return []
+        rows = compare.projected(mapped, entry, compare.relation(mapped, compare.since(xid)))
+        with self._source.reading(mapped.table) as reading:
+            found = self._asked(reading.connection)(compare.recent(entry, rows, limit))
+        return [(row[:width], row[width:]) for row in found]
+
     def origins(self, shape: Shape, parts: Sequence[Range], keys: Sequence[TextRow]) -> dict[TextRow, TextRow]:
         """Target key -> source key, of the source rows that make these target keys: a walk over these ranges."""
         found: dict[TextRow, TextRow] = {}
@@ -179,20 +197,25 @@ class Reader:
                 found |= side.origins(part, keys)
         return found
 
+    def rows_estimate(self, shape: Shape) -> int:
+        """How many rows the source table has, as its planner believes now."""
+        with translated("source", self._source.url):
+            return key_space.estimate(self._source.connection(), shape.mapped.table)
+
     def bounds(self, shape: Shape, slice_rows: int) -> tuple[list[Bound], list[Bound]]:
         """Where to cut both key spaces so that a slice has about `slice_rows` rows: the source's, the target's.
 
         The target's are the source's where both have the same order.
         """
-        mapped, entry = shape.mapped, shape.entry
+        mapped, entry, rows = shape.mapped, shape.entry, self.rows_estimate(shape)
         with translated("source", self._source.url):
-            connection = self._source.connection()
-            source = key_space.bounds(connection, mapped.table, mapped.form.columns, slice_rows, SAMPLE_ABOVE_ROWS)
+            table = replace(mapped.table, rows_estimate=rows)
+            source = _bounds(self._source.connection(), table, mapped.form.columns, slice_rows)
         if compare.aligned(entry):
             return source, source
-        table = replace(entry.target, rows_estimate=max(entry.target.rows_estimate, mapped.table.rows_estimate))
         with self._target.begin() as transaction:
-            return source, key_space.bounds(transaction.raw, table, entry.key, slice_rows, SAMPLE_ABOVE_ROWS)
+            table = replace(entry.target, rows_estimate=rows)
+            return source, _bounds(transaction.raw, table, entry.key, slice_rows)
 
     def _asked(self, connection: psycopg.Connection) -> Callable[[str], list[Any]]:
         def ask(query: str) -> list[Any]:
@@ -220,6 +243,10 @@ class _Staging:
             self._held = part
         stage = stage_of(mapped)
         return compare.projected(mapped, self._shape.entry, stage.typed(stage.text_name))
+
+
+def _bounds(connection: psycopg.Connection, table: Table, key: Sequence[str], slice_rows: int) -> list[Bound]:
+    return key_space.bounds(connection, table, key, slice_rows, SAMPLE_ABOVE_ROWS)
 
 
 def _asked(transaction: TargetTransaction) -> Callable[[str], list[Any]]:

@@ -50,6 +50,26 @@ def read_slot(conn: psycopg.Connection[Any], slot: str) -> Slot | None:
     return Slot(**rows[0]) if rows else None
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The connector's session at the source, as it reads from the slot.
+
+    session: another text where it is another session. confirmed: as `Slot.confirmed`. position: the end of the log.
+    oldest_xid: every transaction before it has ended, and stands in the log before `position`.
+    """
+
+    session: str
+    confirmed: int
+    position: int
+    oldest_xid: int
+
+
+def read_session(conn: psycopg.Connection[Any], slot: str) -> Session | None:
+    """The session that reads from the slot of that name, or None where nobody does."""
+    rows = statements.fetch(conn, _STATEMENTS["session"], {"slot": slot})
+    return Session(**rows[0]) if rows else None
+
+
 def drop_slot(conn: psycopg.Connection[Any], slot: str, patience: Patience) -> bool:
     """Drop the slot once nobody uses it. False where there was none.
 

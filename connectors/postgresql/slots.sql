@@ -14,5 +14,16 @@ select s.active,
 from pg_replication_slots s
 where s.slot_name = %(slot)s;
 
+-- name: session
+-- Who reads from the slot, told apart from who did before: a process id and when it began, where that may be seen. The
+-- log's end and the oldest transaction that is still running, both at this moment.
+select s.active_pid || '@' || coalesce(extract(epoch from r.backend_start)::text, '') as session,
+       coalesce((s.confirmed_flush_lsn - '0/0'::pg_lsn)::bigint, 0) as confirmed,
+       (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint as position,
+       pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest_xid
+from pg_replication_slots s
+left join pg_stat_replication r on r.pid = s.active_pid
+where s.slot_name = %(slot)s and s.active;
+
 -- name: drop_slot
 select pg_drop_replication_slot(%(slot)s);

@@ -13,7 +13,7 @@ from connectors.postgresql import key_space, key_stream
 from connectors.postgresql.keys import KeyForm
 from connectors.postgresql.reading import Reading, begin
 from connectors.postgresql.session import connect, translated
-from connectors.postgresql.slots import Slot, read_slot
+from connectors.postgresql.slots import Session, Slot, read_session, read_slot
 from connectors.seams import TextRow
 from connectors.snapshot import Snapshot
 from mappers.mapping import Table
@@ -81,6 +81,11 @@ class PostgresSource:
         """How far the connector has confirmed, and what its slot retains; None where there is no such slot."""
         with translated("source", self.url):
             return read_slot(self.connection(), name)
+
+    def session(self, slot: str) -> Session | None:
+        """The connector's session that reads from the slot; None where nobody does."""
+        with translated("source", self.url):
+            return read_session(self.connection(), slot)
 
     def publication_id(self, name: str) -> str:
         """Tells a publication from one of the same name that was made anew; empty where there is none."""

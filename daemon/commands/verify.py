@@ -17,10 +17,11 @@ def add(commands: Commands) -> None:
     """Add it to the command line."""
     verify = commands.add_parser("verify", help="compare both sides; exit code 4 where they differ")
     verify.add_argument("--table", action="append", default=[], metavar="TABLE", help="only this one (repeatable)")
-    verify.add_argument("--sample", type=_percent, metavar="PERCENT", help="only a part of the rows, chosen at random")
+    part = verify.add_mutually_exclusive_group()
+    part.add_argument("--sample", type=_percent, metavar="PERCENT", help="only a part of the rows, chosen at random")
     verify.add_argument("--workers", type=_count, metavar="N", help="slices compared at the same time")
     verify.add_argument("--rows-per-second", type=_count, metavar="N", help="pace (default: none)")
-    verify.add_argument("--resume", action="store_true", help="go on with the last verification that did not end")
+    part.add_argument("--resume", action="store_true", help="go on with the last verification that did not end")
     verify.add_argument("--repair", action="store_true", help="read differing rows again from the source")
     verify.add_argument("--timeout", type=float, metavar="S", help="seconds a barrier may take; then exit 3")
     verify.add_argument("--output", choices=("table", "json"), default="table")
@@ -41,11 +42,19 @@ def _verify(options: argparse.Namespace) -> int:
     workers = options.workers or section.workers
     manner = Manner(workers, section.slice_rows, options.rows_per_second, section.findings_max, parts.stop.wait)
     verifier = parts.verifier(parts.tables(), manner, parts.stop.is_set, options.timeout)
-    wish = Wish(Purpose.COMMAND, tuple(options.table), options.resume, options.sample, options.repair)
+    wish = Wish(
+        purpose=Purpose.COMMAND,
+        tables=options.table,
+        resume=options.resume,
+        sample=options.sample,
+        repair=options.repair,
+    )
     try:
         report = verifier.run(wish)
     except ConfigError as error:
         raise parts.config.locate(error) from None
+    finally:
+        verifier.close()
     plain = report_of(report, Mask(section.mask))
     if options.output == "json":
         show(plain)

@@ -32,11 +32,17 @@ class Compared:
 def compare_range(reader: Reader, beside: Executor, shape: Shape, part: Range) -> Compared:
     """Compare a range of keys that holds the same rows on both sides. beside: runs the source's part."""
     with reader.source(shape) as source, reader.target(shape) as target:
+        total, theirs = _both(beside, partial(source.total, part), partial(target.total, part))
+        if total == theirs:
+            return Compared(total[0], [])
         one, other = _both(beside, partial(source.sums, part), partial(target.sums, part))
         found: dict[TextRow, Suspect] = {}
         for wanted in groups(one, other):
-            mine, theirs = _both(beside, partial(source.hashes, part, wanted), partial(target.hashes, part, wanted))
-            _gather(found, shape, mine, theirs)
+            _gather(
+                found,
+                shape,
+                *_both(beside, partial(source.hashes, part, wanted), partial(target.hashes, part, wanted)),
+            )
     return Compared(rows_of(one), list(found.values()))
 
 

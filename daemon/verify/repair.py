@@ -10,7 +10,7 @@ from connectors.seams import TextRow
 from daemon.resync import Resyncer
 from daemon.verify.confirm import Confirmer, Ranges
 from daemon.verify.suspects import Difference, Kind
-from mappers.errors import ConflictError
+from mappers.errors import RecordError
 
 log = logging.getLogger(__name__)
 ROUNDS = 3
@@ -26,6 +26,7 @@ class Repairer:
 
     def close(self) -> None:
         """Close the connections."""
+        self._resyncer.close()
         self._reader.close()
 
     def repair(
@@ -56,11 +57,15 @@ class Repairer:
         self._remove(shape, [key for key in extra if key in there], source)
 
     def _read_again(self, shape: Shape, keys: Sequence[tuple[str, ...]]) -> None:
-        """Rows of other keys make room where they still hold a unique value that one of these needs."""
+        """Together; where the target refuses one of the rows, each by itself. A refused one is left as it is."""
         try:
-            self._resyncer.resync(shape.mapped, keys)
-        except ConflictError:
-            self._resyncer.resync(shape.mapped, keys, exchange=True)
+            self._resyncer.mend(shape.mapped, keys)
+        except RecordError as error:
+            if len(keys) == 1:
+                log.warning("a row cannot be repaired: %s", error)
+                return
+            for key in keys:
+                self._read_again(shape, [key])
 
     def _remove(self, shape: Shape, keys: Sequence[TextRow], source: Ranges) -> None:
         if keys:

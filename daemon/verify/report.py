@@ -28,6 +28,11 @@ class Report:
     tallies: Sequence[Tally]
 
     @property
+    def rows(self) -> int:
+        """How many were compared, of all tables."""
+        return sum(tally.rows for tally in self.tallies)
+
+    @property
     def differences(self) -> int:
         """How many are left, of all tables."""
         return sum(tally.kinds.total() + tally.earlier for tally in self.tallies)
@@ -44,7 +49,7 @@ def report_of(report: Report, mask: Mask) -> dict[str, Any]:
         "differences": report.differences,
         "unsettled": sum(tally.unsettled for tally in report.tallies),
         "repaired": sum(tally.repaired for tally in report.tallies),
-        "rows": sum(tally.rows for tally in report.tallies),
+        "rows": report.rows,
         "seconds": round(report.seconds, 3),
         "tables": [_table(tally) for tally in report.tallies],
         "findings": [

@@ -25,6 +25,7 @@ from daemon.verify.slices import buckets_for, ranges, sample
 from daemon.verify.suspects import Difference, Kind, Suspect
 
 FLUSH_SUSPECTS = 1_000
+RECENT_MAX = 20_000
 FLUSH_S = 3.0
 """Suspects of several slices share their barriers: so many at a time, or those of so many seconds."""
 SNAPSHOT_S = 300.0
@@ -133,6 +134,16 @@ class Sweep:
                 self._hooks.finished(tally.job)
         return tallies
 
+    def recent(self, jobs: Sequence[Job], xid: int) -> list[Tally]:
+        """Compare only rows that the source has written since this transaction, as far as they are not too many."""
+        tallies = [Tally(job) for job in jobs]
+        with _crew(self._make_reader, 1) as crew:
+            for tally in tallies:
+                keys = crew.first.recent(tally.job.shape, xid, RECENT_MAX)
+                suspects = [Suspect(target, source) for target, source in keys]
+                self._settle(crew, tally, suspects, lambda: [compare.EVERYTHING])
+        return tallies
+
     def _entry(self, crew: _Crew, tally: Tally) -> None:
         if all(row.done for row in tally.job.slices):
             return
@@ -177,7 +188,7 @@ class Sweep:
 
     def _whole(self, crew: _Crew, tally: Tally) -> None:
         job, reader = tally.job, crew.readers[0]
-        rows, rate = job.shape.mapped.table.rows_estimate, self._manner.rows_per_second
+        rows, rate = reader.rows_estimate(job.shape), self._manner.rows_per_second
         bounds = reader.bounds(job.shape, self._manner.slice_rows)
         source, target = ranges(bounds[0]), ranges(bounds[1])
         quick = max(rate, int(rows / SNAPSHOT_S)) if rate else None

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from connectors.chunks import ChunkRow, ChunkState, Position
 from connectors.control.store import ControlStore
@@ -22,7 +23,7 @@ from daemon.verify.repair import Repairer
 from daemon.verify.report import Report, differing_columns
 from daemon.verify.slices import BUCKETS_OF_A_RANGE, unfinished
 from daemon.verify.suspects import Difference
-from daemon.verify.sweep import Hooks, Job, Manner, Sweep, planned, sampled
+from daemon.verify.sweep import Hooks, Job, Manner, Sweep, Tally, planned, sampled
 from mappers.errors import ConfigError, FatalError, NotReadyError
 
 log = logging.getLogger(__name__)
@@ -46,13 +47,17 @@ class Around:
     mask: Mask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is to be verified and how. tables: source or target names; all where there are none."""
+    """What is to be verified and how. tables: source or target names; all where there are none.
+
+    since: a sweep that began before this moment is not gone on with.
+    """
 
     purpose: Purpose
     tables: Sequence[str] = ()
     resume: bool = False
+    since: datetime | None = None
     sample: float | None = None
     repair: bool = False
 
@@ -78,10 +83,14 @@ class Verifier:
         self._stopping = stopping
         self._told = told
 
+    def close(self) -> None:
+        """Close the connection to the source."""
+        self._around.barrier.close()
+
     def run(self, wish: Wish) -> Report:
         """Verify. Raises NotReadyError where that cannot be done now, saying why, or where it was stopped."""
         began = time.monotonic()
-        shapes = chosen(self._tables, wish.tables)
+        shapes = self._shapes(wish.tables, wish.purpose)
         self.check(shapes)
         sweep, jobs = self._jobs(shapes, wish)
         tables = [shape.mapped.name for shape in shapes]
@@ -94,6 +103,34 @@ class Verifier:
         if tallies is None:
             raise NotReadyError("the verification was stopped", hint="`changeover verify --resume` goes on with it")
         return Report(self._around.control.name, sweep, wish.sample, time.monotonic() - began, tallies)
+
+    def recent(self, xid: int, *, repair: bool) -> list[Tally]:
+        """Compare rows that the source has written since this transaction. Raises as `run` does."""
+        shapes = self._shapes((), Purpose.SUSPICION)
+        self.check(shapes)
+        tables = [shape.mapped.name for shape in shapes]
+        repairer = self._around.repairer() if repair else None
+        try:
+            return self._sweep(None, repairer, tables).recent([Job(shape, ()) for shape in shapes], xid)
+        finally:
+            if repairer is not None:
+                repairer.close()
+
+    def _shapes(self, names: Sequence[str], purpose: Purpose) -> list[Shape]:
+        """The entries to compare. The daemon's own sweeps leave paused tables out; a command says that they are."""
+        with self._around.target.begin() as transaction:
+            exists = self._around.control.exists(transaction.control)
+            paused = self._around.control.tables.paused(transaction.control) if exists else frozenset()
+        shapes = chosen(self._tables, names)
+        if purpose is not Purpose.COMMAND:
+            shapes = [shape for shape in shapes if shape.mapped.name not in paused]
+            if not shapes:
+                raise NotReadyError("every table is paused")
+            return shapes
+        if waiting := sorted({shape.mapped.name for shape in shapes} & paused):
+            hint = "`changeover resume`, or name other tables with --table"
+            raise NotReadyError(f"{', '.join(waiting)}: paused, so that the stream does not keep up", hint=hint)
+        return shapes
 
     def check(self, shapes: Sequence[Shape]) -> None:
         """Whether these entries can be compared now. Raises NotReadyError or ConfigError, saying why not."""
@@ -134,7 +171,7 @@ class Verifier:
         verifications = self._around.control.verifications
         if wish.resume:
             with self._around.target.begin() as transaction:
-                found = verifications.unfinished(transaction.control, wish.purpose)
+                found = verifications.unfinished(transaction.control, wish.purpose, wish.since)
             if found is not None:
                 sweep, slices = found
                 return sweep, [Job(s, tuple(slices[s.entry.name])) for s in shapes if s.entry.name in slices]

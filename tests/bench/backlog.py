@@ -90,7 +90,7 @@ def figures(stack: Stack) -> Iterator[Figure]:
     """Measure and verify."""
     settings = Settings(partitions=4, workers=2, sections={"backfill": {"chunk_rows": 50_000}})
     with ground(stack, "backlog", "", TARGET_SQL, TABLES, settings) as at:
-        _prepare(at)
+        prepare(at)
         capacity = _capacity(at)
         yield Figure("backlog: the connector delivers, pgbench unthrottled", capacity, "events/s")
         with at.pipeline.run() as daemon:
@@ -115,7 +115,8 @@ def _rate(arrivals: Arrivals) -> float:
     return len(written) / (max(written) - min(written))
 
 
-def _prepare(at: Ground) -> None:
+def prepare(at: Ground) -> None:
+    """Fill the source and apply the connector."""
     at.shell(f"{at.program('pgbench')} -i -q -I dtGp -s {SCALE} '{at.databases.source_url}'")
     at.source.execute(
         "ALTER TABLE pgbench_history ADD COLUMN hid bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY; ANALYZE"

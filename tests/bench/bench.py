@@ -1,6 +1,8 @@
 """The figures of docs/performance.md, a line each; exit code 1 where one misses its floor.
 
-    python -m tests.bench.bench [PART ...]      PART: stream, memory, backfill, backlog, startup; all unless given
+    python -m tests.bench.bench [PART ...]
+
+PART: stream, memory, backfill, backlog, startup, verify; all unless given
 
 CHANGEOVER_TEST_STACK=DIR uses the stack in that directory instead of a new one.
 """
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import backfill, backlog, memory, startup, stream
+from tests.bench import backfill, backlog, memory, startup, stream, verify
 from tests.bench.figures import Figure
 from tests.support.stack import Stack
 
@@ -24,6 +26,7 @@ PARTS: Mapping[str, Callable[[Stack], Iterator[Figure]]] = {
     "backfill": backfill.figures,
     "backlog": backlog.figures,
     "startup": startup.figures,
+    "verify": verify.figures,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, exp, log
+from statistics import mean, stdev
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,19 @@ class Figure:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+T_8 = 2.306
+"""Student's t for nine values, 95% on both sides."""
+
+
+def ratio_interval(ratios: Sequence[float]) -> tuple[float, float, float]:
+    """(lower bound, geometric mean, upper bound) of nine ratios, at 95% confidence. Raises ValueError unless nine."""
+    if len(ratios) != 9:
+        raise ValueError(f"{len(ratios)} ratios, not nine")
+    logs = [log(ratio) for ratio in ratios]
+    middle, reach = mean(logs), T_8 * stdev(logs) / 3
+    return exp(middle - reach), exp(middle), exp(middle + reach)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

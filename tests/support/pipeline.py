@@ -119,6 +119,8 @@ class Pipeline:
             "backfill": {"workers": wanted.workers, "chunk_rows": wanted.chunk_rows},
             "heartbeat": {"interval_s": 0.5},
             "http": {"port": 0},
+            # What the connector loses, the oracle is to see: nothing is repaired behind its back.
+            "verify": {"repair_after_restart": False},
             "tables": list(wanted.tables),
         }
         for section, values in wanted.sections.items():
