@@ -1,4 +1,4 @@
-"""make demo: a live application's database moves to a new schema in another database, with kills on the way.
+"""make demo: a live application's database moves to a new schema in another database, with kills and damage on the way.
 
     python -m deploy.demo.demo [--rate 200] [--seed N] [--steady 15] [--without OPERATION ...]
 
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psycopg
 
-from deploy.demo import load, oracle, report
+from deploy.demo import load, oracle, report, trust
 from deploy.demo.probe import Probe, Window
 from deploy.demo.processes import ROOT, Child, DemoError
 from deploy.demo.product import CONFIG, Changeover, Status
@@ -40,6 +40,7 @@ RECOVERY_BOUND_S = 300
 STANDSTILL_BOUND_S = 90
 """A slow machine may take its time to catch up, but not without a single row arriving."""
 END_BOUND_S = 120
+VERIFIED = "every row has been verified since the connector restarted"
 STALLED_S = 1.0
 """Without Connect, rows are under way at least this long: else the kill did not hit."""
 
@@ -70,7 +71,9 @@ class Demo:
         self.kill_connect()
         self.pause(self.given.steady)
         self.stop_writing()
-        status = self.drain()
+        self.drain()
+        self.trust()
+        status = self.end()
         self.judge()
         return status
 
@@ -146,6 +149,8 @@ class Demo:
         self.screen.say("Kafka Connect runs again")
         self.catch_up(time.monotonic())
         self.recovered("Kafka Connect", began)
+        self.until("every row to be verified after the restart", RECOVERY_BOUND_S, self.verified_since)
+        self.screen.say("the daemon has noticed the connector's restart, and verified every row since")
 
     def stop_writing(self) -> None:
         """The application ends, and says what it did."""
@@ -156,13 +161,20 @@ class Demo:
         told = self.found.written = json.loads(self.writer.log.read_text().splitlines()[-1])
         self.screen.say(f"the application has stopped after {told['transactions']:,} transactions")
 
-    def drain(self) -> Status:
-        """The proved end of the stream; then the daemon ends in good order, and its books are read."""
+    def drain(self) -> None:
+        """The proved end of the stream."""
         self.product.call("wait", "--for", "lag-zero", "--timeout", str(END_BOUND_S), bound_s=END_BOUND_S + 30)
         self.screen.say("the end of the stream is proved: everything committed at the source is applied")
         if late := self.probe.settle():
             self.found.faults.append(f"{late} rows were still under way when the end of the stream was proved")
         self.found.lags = self.probe.samples(self.streaming_since, self.found.windows)
+
+    def trust(self) -> None:
+        """Damage to the new database is found, explained and mended while the daemon streams."""
+        self.found.trust = trust.chapter(self.product, self.screen, self.target_url, self.given.seed)
+
+    def end(self) -> Status:
+        """The daemon ends in good order, and its books are read."""
         if not self.keep and self.daemon is not None and (code := self.daemon.stop()) != 0:
             self.found.faults.append(f"the daemon's exit code after SIGTERM was {code}, not 0")
         status = self.product.status()
@@ -215,6 +227,11 @@ class Demo:
         if now.chunks_done < before.chunks_done:
             raise DemoError(f"chunks were undone: {before.chunks_done} done before the kill, {now.chunks_done} after")
         return now.chunks_done > before.chunks_done
+
+    def verified_since(self) -> bool:
+        """Whether the daemon says that all rows were verified after Connect came back."""
+        self.screen.progress("the daemon verifies every row, as the connector restarted")
+        return VERIFIED in self.product.log.read_text(errors="replace")
 
     def let_flow(self) -> None:
         """A kill in the stream hits only if rows flow when it comes: wait for such a moment."""

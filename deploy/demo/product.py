@@ -62,8 +62,8 @@ class Changeover:
         """The command line of one command."""
         return [sys.executable, "-m", "daemon.cli", "--config", str(CONFIG), *arguments]
 
-    def call(self, *arguments: str, bound_s: float = 120) -> str:
-        """Run a command to its end; returns what it printed. Raises where it fails."""
+    def call(self, *arguments: str, bound_s: float = 120, code: int = 0) -> str:
+        """Run a command to its end; returns what it printed. Raises where its exit code is another."""
         argv = self.argv(*arguments)
         done = subprocess.run(
             argv,
@@ -75,9 +75,9 @@ class Changeover:
             check=False,
             start_new_session=True,
         )
-        if done.returncode != 0:
+        if done.returncode != code:
             said = (done.stderr or done.stdout).strip()[-3000:]
-            raise DemoError(f"changeover {' '.join(arguments)} failed ({done.returncode}): {said}")
+            raise DemoError(f"changeover {' '.join(arguments)} ended with {done.returncode}, not {code}: {said}")
         return done.stdout
 
     def start(self, *, kept: bool) -> Child:

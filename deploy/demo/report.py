@@ -26,6 +26,8 @@ class Findings:
     written: dict[str, Any] = field(default_factory=dict)
     """What the application said at its end."""
     tables: list[TableResult] = field(default_factory=list)
+    trust: str = ""
+    """What came of the rows that were damaged."""
 
     @property
     def identical(self) -> bool:
@@ -70,6 +72,7 @@ def _figures(found: Findings, status: Status, total_s: float, download_s: float)
         ("end-to-end lag", _lag(found.lags)),
         ("ledger", ", ".join(f"{name} {count:,}" for name, count in status.ledger.items())),
         ("ledger balanced", _YES_NO[status.balanced]),
+        ("verification", found.trust),
         ("identical", _YES_NO[found.identical]),
         ("total time", f"{total_s:.0f} s" + (f", and {download_s:.0f} s of downloads" if download_s else "")),
     ]
