@@ -14,7 +14,7 @@ from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.wire import wire_columns
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
-from daemon.config import Config
+from daemon.config.model import Config
 from mappers.errors import ConfigError, FatalError, Problem
 from mappers.functions import FunctionCatalog
 from mappers.mapping import Entry, Table

@@ -14,27 +14,27 @@ from typing import Any
 from connectors.change import Batch
 from connectors.chunks import ChunkState
 from connectors.postgresql.session import server_of
-from daemon.bucket import TokenBucket
-from daemon.buffer import Buffer
-from daemon.exchange import Exchanger
-from daemon.health import Health
+from daemon.backfill.workers import Workers
+from daemon.config.reload import TAKEN, ConfigWatch, Running, difference, digest_of, note
 from daemon.heartbeat import Heartbeat
-from daemon.http import Answer, Post, Server, serve
-from daemon.http_resync import endpoint
-from daemon.journal_trim import JournalTrim
+from daemon.http.bucket import TokenBucket
+from daemon.http.health import Health
+from daemon.http.resync import endpoint
+from daemon.http.server import Answer, Post, Server, serve
 from daemon.logs import configure
 from daemon.metrics import Metrics
-from daemon.on_demand import OnDemand
-from daemon.reader import Reader
-from daemon.reconfigure import TAKEN, ConfigWatch, Running, difference, digest_of, note
+from daemon.resync.on_demand import OnDemand
 from daemon.start import check_slot
 from daemon.status import status_of
-from daemon.stream import Applied, Stream
+from daemon.stream.apply import Applied, Stream
+from daemon.stream.buffer import Buffer
+from daemon.stream.exchange import Exchanger
+from daemon.stream.journal_trim import JournalTrim
+from daemon.stream.reader import Reader
+from daemon.stream.writer import Writer
 from daemon.verify.continuous import Continuous
 from daemon.watch import Watch
 from daemon.wiring import Parts
-from daemon.workers import Workers
-from daemon.writer import Writer
 from mappers.errors import ChangeoverError, ConfigError, NotReadyError, TransientError
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from connectors.change import Batch
 from connectors.chunks import ChunkRow, ChunkState, Ledger
 from connectors.kafka.consumer import Partition
 from connectors.postgresql.slots import Slot
-from daemon.buffer import Buffer
+from daemon.backfill.progress import progress_of
 from daemon.metrics import Metrics, Outcome
-from daemon.progress import progress_of
 from daemon.status import phase_of
-from daemon.stream import Applied
+from daemon.stream.apply import Applied
+from daemon.stream.buffer import Buffer
 
 log = logging.getLogger(__name__)
 GROUP = "default"

@@ -24,24 +24,24 @@ from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
-from daemon.batch_rehearsal import BatchBench
-from daemon.config import Config
-from daemon.dead_letters import DeadLetterDesk, DeadLetterPolicy
-from daemon.decoders import decoders, table_decoder
-from daemon.explain import Sides
-from daemon.extras import Extras
-from daemon.fences import Fences
-from daemon.health import Health
+from daemon.config.model import Config
+from daemon.explain.gather import Sides
+from daemon.http.health import Health
 from daemon.metrics import Metrics
-from daemon.on_demand import OnDemand
-from daemon.planning import Bench
+from daemon.plan.batch import BatchBench
+from daemon.plan.gather import Bench
 from daemon.prepare import Topic, mapped_tables, topics_of
-from daemon.reader import Assigned, Revoked
-from daemon.resync import Resyncer
+from daemon.resync.extras import Extras
+from daemon.resync.fences import Fences
+from daemon.resync.keys import Resyncer
+from daemon.resync.on_demand import OnDemand
+from daemon.resync.table import TableResync
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
-from daemon.table_resync import TableResync
+from daemon.stream.dead_letters import DeadLetterDesk, DeadLetterPolicy
+from daemon.stream.decoders import decoders, table_decoder
+from daemon.stream.reader import Assigned, Revoked
 from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
 from daemon.verify.repair import Repairer
@@ -113,7 +113,7 @@ class Parts:
     def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
         """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
         if self.config.connect is not None and not self.config.connect.managed:
-            from daemon.foreign import check_foreign
+            from daemon.connector.foreign import check_foreign
 
             check_foreign(self.config, tables)
 

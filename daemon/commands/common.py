@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def parts_of(options: argparse.Namespace) -> Parts:
     """The parts of the pipeline that the options name; logging is set up as its file says. Raises ConfigError."""
-    from daemon.config import load
+    from daemon.config.model import load
     from daemon.logs import configure
     from daemon.wiring import Parts
 

@@ -31,24 +31,24 @@ def add(commands: Commands) -> None:
 
 
 def _connector_apply(options: argparse.Namespace) -> None:
-    from daemon import connector
+    from daemon.connector import commands as connector
 
     show(connector.apply(parts_of(options), options.timeout))
 
 
 def _connector_status(options: argparse.Namespace) -> None:
-    from daemon import connector
+    from daemon.connector import commands as connector
 
     show(connector.status(parts_of(options)))
 
 
 def _connector_delete(options: argparse.Namespace) -> None:
-    from daemon import connector
+    from daemon.connector import commands as connector
 
     show(connector.delete(parts_of(options), options.timeout, topics=options.topics))
 
 
 def _schema(options: argparse.Namespace) -> None:
-    from daemon.config import json_schema
+    from daemon.config.model import json_schema
 
     print(json.dumps(json_schema(), indent=2))

@@ -16,7 +16,7 @@ from mappers.errors import FatalError
 if TYPE_CHECKING:
     from connectors.control.dead_letters import Letter
     from daemon.commands.common import Commands
-    from daemon.settle import Settler
+    from daemon.stream.settle import Settler
     from daemon.wiring import Parts
 
 VERSION = 1
@@ -122,7 +122,7 @@ def _wanted(parts: Parts, ids: Sequence[int]) -> list[Letter]:
 
 
 def _settler(parts: Parts) -> Settler:
-    from daemon.settle import Settler
+    from daemon.stream.settle import Settler
 
     return Settler(parts.tables(), parts.target, parts.control, parts.resyncer())
 

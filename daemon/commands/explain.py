@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from connectors.tables import MappedTable
     from daemon.commands.common import Commands
-    from daemon.explanation import Explanation
+    from daemon.explain.explanation import Explanation
 
 
 def add(commands: Commands) -> None:
@@ -31,8 +31,8 @@ def add(commands: Commands) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    from daemon.explain_text import explanation_lines
-    from daemon.explanation import document, verdict
+    from daemon.explain.explanation import document, verdict
+    from daemon.explain.text import explanation_lines
     from daemon.masking import Mask
 
     it = _explained(options)
@@ -45,8 +45,8 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _explained(options: argparse.Namespace) -> Explanation:
-    from daemon.explain import explain
-    from daemon.explain_sourceless import explain_sourceless
+    from daemon.explain.gather import explain
+    from daemon.explain.sourceless import explain_sourceless
     from daemon.masking import Mask
     from mappers.errors import TransientError
 

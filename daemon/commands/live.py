@@ -86,7 +86,7 @@ def _set_pace(options: argparse.Namespace) -> None:
 
 
 def _reload_config(options: argparse.Namespace) -> None:
-    from daemon.reconfigure import await_taken, check, digest_of
+    from daemon.config.reload import await_taken, check, digest_of
 
     parts = parts_of(options)
     stop_on_signals(parts.stop)

@@ -42,9 +42,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _tables(options: argparse.Namespace, parts: Parts, tables: Mapping[str, MappedTable], mask: Mask) -> int:
     from daemon.commands.explain import table_of
-    from daemon.plan import Limits, document
-    from daemon.plan_text import plan_lines
-    from daemon.planning import facts
+    from daemon.plan.document import Limits, document
+    from daemon.plan.gather import facts
+    from daemon.plan.text import plan_lines
 
     chosen = {mapped.name: mapped for mapped in (table_of(tables, name) for name in options.table or tables)}
     backfill = parts.config.backfill
@@ -59,8 +59,8 @@ def _tables(options: argparse.Namespace, parts: Parts, tables: Mapping[str, Mapp
 
 
 def _batch(options: argparse.Namespace, parts: Parts, tables: Mapping[str, MappedTable], mask: Mask) -> int:
-    from daemon.batch_rehearsal import rehearse
-    from daemon.batch_text import batch_lines, document
+    from daemon.plan.batch import rehearse
+    from daemon.plan.batch_text import batch_lines, document
     from mappers.errors import FatalError
 
     if not parts.progress()[0]:

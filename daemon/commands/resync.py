@@ -10,7 +10,7 @@ from daemon.commands.common import asker, mapped_table, parts_of, show, stop_on_
 if TYPE_CHECKING:
     from connectors.tables import MappedTable
     from daemon.commands.common import Commands
-    from daemon.table_resync import TableResync
+    from daemon.resync.table import TableResync
     from daemon.wiring import Parts
     from mappers.mapping import Expression
 

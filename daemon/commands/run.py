@@ -30,7 +30,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from daemon.health import Health
+    from daemon.http.health import Health
     from daemon.metrics import Metrics
     from daemon.run import Daemon
 
@@ -42,9 +42,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _backfill(options: argparse.Namespace) -> int:
-    from daemon.backfill import Worker
-    from daemon.pace import Pace
-    from daemon.workers import TRANSIENT_EXIT, end_with_parent
+    from daemon.backfill.load import Worker
+    from daemon.backfill.pace import Pace
+    from daemon.backfill.workers import TRANSIENT_EXIT, end_with_parent
     from mappers.errors import TransientError
 
     if options.parent:

@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from daemon.progress import progress_of
+    from daemon.backfill.progress import progress_of
     from daemon.status import phase_of, status_of, table_lines
 
     parts = parts_of(options)

@@ -13,8 +13,8 @@ from connectors.kafka.connector_check import Wanted
 from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
 from connectors.postgresql.doctor import Side, SourceState, TargetState
 from connectors.postgresql.wire import bare_type
-from daemon.config import Config
-from daemon.stream_plan import keys_of
+from daemon.config.model import Config
+from daemon.connector.plan import keys_of
 from mappers.mapping import Entry
 
 Found = TypeVar("Found")

@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from connectors.kafka.connector_check import SettingFault, setting_faults
 from connectors.kafka.connector_config import OWNER
+from daemon.connector.setup import OLDEST_DEBEZIUM, version_of
 from daemon.doctor.case import CONNECT, Case, wanted_of
 from daemon.doctor.findings import Check, Fault, How, Level, Skipped, Verdict, fail, warn
 from daemon.doctor.source import APPLY
 from daemon.doctor.words import listed
 from daemon.logs import is_secret
-from daemon.stream_setup import OLDEST_DEBEZIUM, version_of
 
 AREA = "connect"
 NEED = (CONNECT,)

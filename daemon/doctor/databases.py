@@ -6,10 +6,10 @@ from psycopg.sql import Identifier
 
 from connectors.postgresql.catalogue import MissingGrant
 from connectors.postgresql.doctor import Side
+from daemon.connector.source_checks import OLDEST_SERVER
 from daemon.doctor.case import Case
 from daemon.doctor.findings import Fault, How, Verdict, fail, warn
 from daemon.doctor.words import counted, duration
-from daemon.source_checks import OLDEST_SERVER
 
 CLOCK_S = 2.0
 """Clocks that differ by more make lags and ages hard to read. No decision rests on a clock."""

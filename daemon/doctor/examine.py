@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from daemon.config import Config
+from daemon.config.model import Config
 from daemon.doctor import connect, kafka, mapping, pipeline, source, source_tables, target, target_tables
 from daemon.doctor.case import Case
 from daemon.doctor.findings import Check, Finding, judged

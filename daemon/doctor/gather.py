@@ -19,8 +19,10 @@ from connectors.postgresql.doctor import SourceState, TargetState, source_state,
 from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
-from daemon.config import Config
-from daemon.config_errors import dotted
+from daemon.config.errors import dotted
+from daemon.config.model import Config
+from daemon.connector.plan import plan_of
+from daemon.connector.setup import wanted_config
 from daemon.doctor.case import (
     CONNECT,
     CONTROL,
@@ -34,8 +36,6 @@ from daemon.doctor.case import (
     MappingState,
 )
 from daemon.prepare import checked, entries_of
-from daemon.stream_plan import plan_of
-from daemon.stream_setup import wanted_config
 from mappers.errors import ChangeoverError, ConfigError, Problem
 
 Found = TypeVar("Found")

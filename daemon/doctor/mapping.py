@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from daemon.connector.plan import keys_of
+from daemon.connector.source_checks import table_problems
 from daemon.doctor.case import MAPPING, SOURCE, TARGET, Case, MappingFault
 from daemon.doctor.findings import Check, Fault, How, Skipped, Verdict, fail, note
 from daemon.doctor.words import counted, listed, size
-from daemon.source_checks import table_problems
-from daemon.stream_plan import keys_of
 from mappers.mapping import Entry
 
 AREA = "mapping"

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from psycopg.sql import Identifier
 
+from daemon.connector.plan import keys_of
+from daemon.connector.source_checks import table_problems
 from daemon.doctor.case import SOURCE, Case
 from daemon.doctor.databases import grants, row_security, unlogged
 from daemon.doctor.findings import Check, Fault, How, Verdict, fail, warn
 from daemon.doctor.source import made
 from daemon.doctor.words import counted, listed
-from daemon.source_checks import table_problems
-from daemon.stream_plan import keys_of
 from mappers.errors import Problem
 from mappers.names import closest
 

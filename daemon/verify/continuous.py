@@ -15,8 +15,8 @@ from connectors.control.store import ControlStore
 from connectors.control.verification import Purpose, SweepRow
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
-from daemon.config_sections import VerifySection
-from daemon.health import Health
+from daemon.config.sections import VerifySection
+from daemon.http.health import Health
 from daemon.metrics import Metrics
 from daemon.verify.age import table_of, verified
 from daemon.verify.restarts import Known, Suspicion, cleared, lost_offsets, seen

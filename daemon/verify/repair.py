@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from connectors.postgresql.sides import Reader, Shape
 from connectors.seams import TextRow
-from daemon.resync import Resyncer
+from daemon.resync.keys import Resyncer
 from daemon.verify.confirm import Confirmer, Ranges
 from daemon.verify.suspects import Difference, Kind
 from mappers.errors import RecordError

@@ -18,7 +18,7 @@ from connectors.control.verification import SliceResult, SliceRow
 from connectors.postgresql import compare
 from connectors.postgresql.compare import PARTS, Range
 from connectors.postgresql.sides import Reader, Shape
-from daemon.pace import Pace
+from daemon.backfill.pace import Pace
 from daemon.verify.confirm import Confirmer, Ranges
 from daemon.verify.hashing import Compared, Whole, compare_range
 from daemon.verify.slices import buckets_for, ranges, sample

@@ -18,8 +18,8 @@ from connectors.kafka.topics import Topics, admin_client, table_topic
 from connectors.postgresql.publication import ensure_publication
 from connectors.postgresql.slots import drop_slot, read_slot
 from connectors.waiting import Patience
-from daemon import stream_setup
-from daemon.stream_plan import StreamPlan
+from daemon.connector import setup as stream_setup
+from daemon.connector.plan import StreamPlan
 from mappers.errors import ConfigError, FatalError, NotReadyError, TransientError
 
 PATIENCE = Patience(60)

@@ -51,7 +51,7 @@ def _always(value: Any) -> Callable[[Any], Any]:
 def _decide(changed: Callable[[Any, Any, Any], Any]) -> None:
     """Replace a decision by `changed(decision, key fence, chunk)`."""
     _put("daemon.handover", "decide", lambda real: lambda x, f, c: changed(real(x, f, c), f, c))
-    _put("daemon.views", "settled_from", _always(None))  # so that every event is decided, however late it comes
+    _put("daemon.stream.views", "settled_from", _always(None))  # so that every event is decided, however late it comes
 
 
 @_mutant
@@ -88,12 +88,12 @@ def _running_transactions_count_as_seen() -> None:
 
 @_mutant
 def _commits_not_yet_visible_are_not_waited_for() -> None:
-    _put("daemon.stream", "must_wait_for", _always(False))
+    _put("daemon.stream.apply", "must_wait_for", _always(False))
 
 
 @_mutant
 def _chunks_are_read_before_older_transactions_are_visible() -> None:
-    _put("daemon.backfill", "may_start", _always(True))
+    _put("daemon.backfill.load", "may_start", _always(True))
 
 
 # -- folding -----------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def _rows_that_leave_the_filter_stay() -> None:
 
 @_mutant
 def _unique_values_are_not_exchanged() -> None:
-    _put("daemon.resync:Resyncer", "resync", lambda real: lambda self, mapped, keys, **_: real(self, mapped, keys))
+    _put("daemon.resync.keys:Resyncer", "resync", lambda real: lambda self, mapped, keys, **_: real(self, mapped, keys))
 
 
 @_mutant
@@ -173,13 +173,13 @@ def _last_event_of_a_slice_is_passed_over() -> None:
 
         return changed
 
-    _put("daemon.stream", "plan_slice", plan_slice)
+    _put("daemon.stream.apply", "plan_slice", plan_slice)
 
 
 @_mutant
 def _position_moves_before_the_rows() -> None:
     """In a transaction of its own: what was in flight when the daemon died is never written."""
-    _put("daemon.stream:Stream", "apply", lambda real: lambda self, batch: _moved_first(self, batch, real))
+    _put("daemon.stream.apply:Stream", "apply", lambda real: lambda self, batch: _moved_first(self, batch, real))
     _put("connectors.control.positions:Positions", "advance", lambda real: _already_there(real))
     _put("connectors.control.positions:Positions", "lock", lambda real: _whatever_is_there)
 
@@ -208,7 +208,7 @@ def _whatever_is_there(stored: Any, connection: Any, expected: Any) -> Any:
 
 @_mutant
 def _ledger_misses_what_was_superseded() -> None:
-    _put("daemon.stream", "plan_slice", lambda real: lambda *arguments: replace(real(*arguments), superseded=0))
+    _put("daemon.stream.apply", "plan_slice", lambda real: lambda *arguments: replace(real(*arguments), superseded=0))
 
 
 if __name__ == "__main__":

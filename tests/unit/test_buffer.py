@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.change import Change, Slice
-from daemon.buffer import Buffer, split
+from daemon.stream.buffer import Buffer, split
 
 MANY = 1 << 30
 EACH = 100

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daemon.config import Config, json_schema, load
+from daemon.config.model import Config, json_schema, load
 from mappers.errors import ConfigError, Problem
 
 ENVIRON = {
@@ -130,7 +130,7 @@ def test_schema_is_closed_described_and_takes_references() -> None:
 
 def test_import_stays_light() -> None:
     heavy = "('sqlglot', 'sqlalchemy', 'psycopg', 'confluent_kafka', 'httpx')"
-    code = f"import sys, daemon.config; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, daemon.config.model; print([m for m in {heavy} if m in sys.modules])"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

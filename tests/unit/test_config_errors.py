@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import load
+from daemon.config.model import load
 from mappers.errors import ConfigError
 
 SECRET = "correct-horse"

@@ -13,10 +13,10 @@ import pytest
 from connectors.kafka.connect import Connect, cause
 from connectors.kafka.connector_config import OWNER, ConnectorSettings, connector_config
 from connectors.waiting import Patience
-from daemon.config import Config
-from daemon.connector import placed
-from daemon.source_checks import SERVER, fragile_columns, table_problems
-from daemon.stream_plan import plan_of
+from daemon.config.model import Config
+from daemon.connector.commands import placed
+from daemon.connector.plan import plan_of
+from daemon.connector.source_checks import SERVER, fragile_columns, table_problems
 from mappers.errors import ConfigError, FatalError, NotReadyError, Problem, TransientError
 from mappers.mapping import Column, Table
 

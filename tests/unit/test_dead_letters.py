@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.dead_letters import SHOWN_MAX, DeadLetterPolicy, excess, shown
-from daemon.isolate import isolate
+from daemon.stream.dead_letters import SHOWN_MAX, DeadLetterPolicy, excess, shown
+from daemon.stream.isolate import isolate
 from mappers.errors import ConflictError, RecordError
 
 

@@ -38,7 +38,7 @@ from connectors.postgresql.doctor import (
 from connectors.postgresql.publication import Publication
 from connectors.postgresql.slots import Slot
 from daemon.commands.doctor import AREAS as OFFERED
-from daemon.config import Config
+from daemon.config.model import Config
 from daemon.doctor import report
 from daemon.doctor.case import Case, MappingFault, MappingState
 from daemon.doctor.examine import AREAS, judge

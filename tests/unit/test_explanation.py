@@ -12,10 +12,10 @@ from connectors.change import Change
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.dead_letters import Letter
 from connectors.postgresql.preview import Compared
-from daemon.explain_text import explanation_lines
-from daemon.explanation import ChunkSide, EntrySide, EventSide, Explanation, SourceSide, document, verdict
-from daemon.key_history import Outcome, Seen, Told
-from daemon.key_log import Range
+from daemon.explain.explanation import ChunkSide, EntrySide, EventSide, Explanation, SourceSide, document, verdict
+from daemon.explain.key_history import Outcome, Seen, Told
+from daemon.explain.key_log import Range
+from daemon.explain.text import explanation_lines
 from daemon.masking import Mask
 from mappers.errors import FatalError
 from mappers.mapping import Column, Entry, Expression, Table, TargetColumn

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from daemon.health import Health
-from daemon.http import REQUESTS_MAX, Server, serve
+from daemon.http.health import Health
+from daemon.http.server import REQUESTS_MAX, Server, serve
 from daemon.metrics import Metrics
 
 

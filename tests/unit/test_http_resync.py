@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from connectors.snapshot import Snapshot
-from daemon.bucket import TokenBucket
-from daemon.health import Health
-from daemon.http import serve
-from daemon.http_resync import KEYS_MAX, Refused, authorised, endpoint, wanted
+from daemon.http.bucket import TokenBucket
+from daemon.http.health import Health
+from daemon.http.resync import KEYS_MAX, Refused, authorised, endpoint, wanted
+from daemon.http.server import serve
 from daemon.metrics import Metrics
-from daemon.resync import Mended
+from daemon.resync.keys import Mended
 from mappers.errors import ChangeoverError, FencedError, NotReadyError, RecordError, TransientError
 from tests.support.endpoint import TOKEN, Endpoint
 

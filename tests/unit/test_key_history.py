@@ -15,9 +15,9 @@ from connectors.chunks import ChunkState
 from connectors.control.dead_letters import Letter
 from connectors.control.journal import NOT_CONSUMED, Applied
 from connectors.snapshot import Snapshot
-from daemon.batch_rehearsal import decided
+from daemon.explain.key_history import KeyState, Outcome, Seen, filtered, tell
 from daemon.handover import Chunk, View, plan_slice
-from daemon.key_history import KeyState, Outcome, Seen, filtered, tell
+from daemon.plan.batch import decided
 
 WHERE = ("t", 0)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,15 +13,15 @@ from connectors.chunks import ChunkRow, ChunkState, Position
 from connectors.control.audit import AuditRow
 from connectors.postgresql.keys import KeyForm, within
 from connectors.snapshot import Snapshot
-from daemon.bucket import TokenBucket
+from daemon.backfill.pace import Pace
 from daemon.commands.live import _pace
-from daemon.config import Config, load
-from daemon.fences import passed, settled
+from daemon.config.model import Config, load
+from daemon.config.reload import digest_of, outcome, refuse_fixed, same
+from daemon.http.bucket import TokenBucket
 from daemon.key_texts import key_of_json, key_of_option
 from daemon.live import known_tables, refuse_paused
-from daemon.pace import Pace
-from daemon.reader import shares_taken
-from daemon.reconfigure import digest_of, outcome, refuse_fixed, same
+from daemon.resync.fences import passed, settled
+from daemon.stream.reader import shares_taken
 from mappers.errors import ConfigError, FatalError, NotReadyError, RecordError
 
 

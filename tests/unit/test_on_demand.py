@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from connectors.snapshot import Snapshot
-from daemon import on_demand
 from daemon.metrics import Metrics
-from daemon.on_demand import OnDemand
-from daemon.resync import Mended
+from daemon.resync import on_demand
+from daemon.resync.keys import Mended
+from daemon.resync.on_demand import OnDemand
 from mappers.errors import NotReadyError, TransientError
 from tests.support.polling import until
 

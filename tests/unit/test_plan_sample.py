@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.seams import TextRow
-from daemon.plan_sample import refused
+from daemon.plan.sample import refused
 from mappers.errors import ConflictError, RecordError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.references import FILE_BYTES_MAX, References, protect, restore
+from daemon.config.references import FILE_BYTES_MAX, References, protect, restore
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from connectors.change import Batch, Change, Slice
 from connectors.chunks import Advance, Ledger, Position
 from daemon.retry import Backoff
-from daemon.stream import Applied
-from daemon.writer import CONFLICTS_MAX, Writer, before, realign
+from daemon.stream.apply import Applied
+from daemon.stream.writer import CONFLICTS_MAX, Writer, before, realign
 from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 
 

@@ -1,0 +1,1 @@
+"""The way from the source to Kafka: publication, slot, topics and the Debezium connector."""

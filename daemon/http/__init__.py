@@ -1,0 +1,1 @@
+"""Metrics, probes, status and requests over HTTP."""

@@ -1,0 +1,1 @@
+"""The stream: read, buffered, applied a batch a transaction; refused rows set aside."""
