@@ -9,14 +9,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
-from connectors.kafka.topics import Topics, admin_client, table_topics
-from connectors.postgresql.catalogue import load_functions
+from connectors.kafka.topics import Topics, admin_client
 from connectors.postgresql.chunk_copy import Pushdown, probe
 from connectors.postgresql.session import statement_limit, translated
 from connectors.postgresql.sides import Reader
@@ -25,22 +24,16 @@ from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config.model import Config
-from daemon.explain.gather import Sides
 from daemon.http.health import Health
 from daemon.metrics import Metrics
-from daemon.plan.batch import BatchBench
-from daemon.plan.gather import Bench
 from daemon.prepare import Topic, mapped_tables, topics_of
-from daemon.resync.extras import Extras
-from daemon.resync.fences import Fences
 from daemon.resync.keys import Resyncer
 from daemon.resync.on_demand import OnDemand
-from daemon.resync.table import TableResync
 from daemon.retry import Backoff, delays_s
 from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from daemon.stream.dead_letters import DeadLetterDesk, DeadLetterPolicy
-from daemon.stream.decoders import decoders, table_decoder
+from daemon.stream.decoders import decoders
 from daemon.stream.reader import Assigned, Revoked
 from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
@@ -48,17 +41,8 @@ from daemon.verify.repair import Repairer
 from daemon.verify.sweep import Manner
 from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
-from mappers.functions import FunctionCatalog
-
-if TYPE_CHECKING:
-    from daemon.doctor.gather import Sides as DoctorSides
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
-GATE_LIMIT_S = 10.0
-"""How long `plan --batch` waits until the source shows the transactions of the batch."""
-DELIVERY_LIMIT_S = 10.0
-"""How long `explain` waits for the connector to deliver what the source had when it was read."""
-HARMLESS_S = 5
 LOOK_S = 0.02
 """Between looks at a condition that another process or the source brings about."""
 
@@ -92,23 +76,6 @@ class Parts:
         """A new reader of the old database: each thread has its own."""
         section = self.config.source
         return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
-
-    def harmless(self) -> DoctorSides:
-        """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
-        from connectors.kafka.cluster import Cluster
-        from connectors.kafka.connect import Connect
-        from connectors.postgresql.doctor import READ_ONLY
-        from daemon.doctor.gather import Sides as DoctorSides
-
-        source, target, kafka = self.config.source, self.config.target, self.config.kafka
-        connect = self.config.connect
-        return DoctorSides(
-            PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
-            PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
-            Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
-            Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
-            self.control,
-        )
 
     def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
         """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
@@ -149,13 +116,6 @@ class Parts:
         """Re-reads keys; with its own connection to the source."""
         return Resyncer(self.source(), self.target, self.control, self.wait_or_stop)
 
-    def table_resync(self, mapped: MappedTable, batch: int) -> TableResync:
-        """Resyncs many keys of one table."""
-        resyncer = self.resyncer()
-        return TableResync(
-            mapped, self.source(), self.target, self.control, resyncer, self.backoff, time.monotonic, batch
-        )
-
     def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
         """Moves rows when somebody asks for them; on connections of its own."""
         http, limit_s = self.config.http, self.config.http.resync_timeout_s
@@ -168,24 +128,6 @@ class Parts:
         target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, settings=limit)
         size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
         return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
-
-    def extras(self, batch: int) -> Extras:
-        """Removes target rows whose source row is gone."""
-        return Extras(self.source(), self.target, self.control, batch, self.stop.is_set)
-
-    def fences(self, limit_s: float) -> Fences:
-        """Drops key fences that a barrier has passed."""
-        ends, wait = self.broker.end_offsets, self.wait_or_stop
-        return Fences(self.source(), self.target, self.control, self.barrier(limit_s), ends, wait, time.monotonic)
-
-    def source_functions(self) -> FunctionCatalog:
-        """The functions that a predicate over the source may call."""
-        source = self.source()
-        try:
-            with translated("source", source.url):
-                return FunctionCatalog(load_functions(source.connection()))
-        finally:
-            source.close()
 
     def tables(self) -> dict[str, MappedTable]:
         """The mapping against both catalogues. Raises ConfigError with all problems."""
@@ -294,48 +236,6 @@ class Parts:
         kafka = self.config.kafka
         return LogReader(settings(kafka.bootstrap_servers, kafka.group, kafka.settings, client_id="changeover-look"))
 
-    def sides(self) -> Sides:
-        """Where `explain` looks."""
-        return Sides(
-            self.config.pipeline,
-            self.source(),
-            self.target,
-            self.control,
-            self.log_reader,
-            table_decoder,
-            lambda: self.barrier(DELIVERY_LIMIT_S),
-        )
-
-    def plan_bench(self, tables: Mapping[str, MappedTable]) -> Bench:
-        """Where `plan` tries its samples. Where the broker does not tell, topics count as they will be made."""
-        topics = table_topics(
-            self.config.source.topic_prefix, {(m.table.schema, m.table.name) for m in tables.values()}
-        )
-        try:
-            counts = self.broker.partition_counts(topics.values())
-        except ChangeoverError:
-            counts = {}
-        named = {name: topics[mapped.table.schema, mapped.table.name] for name, mapped in tables.items()}
-        partitions = {name: counts.get(topic, self.config.kafka.partitions) for name, topic in named.items()}
-        return Bench(self.source(), self.target, self.control, partitions)
-
-    def batch_bench(self, tables: Mapping[str, MappedTable]) -> BatchBench:
-        """What `plan --batch` tries a batch with."""
-        made = decoders(tables, *self.topics(tables))
-        wait = self.limited_wait(GATE_LIMIT_S)
-        return BatchBench(tables, self.source(), self.target, self.control, self.desk, self.log_reader, made, wait)
-
-    def limited_wait(self, limit_s: float) -> Callable[[], None]:
-        """Between looks, for so long in all; then a TransientError."""
-        deadline = time.monotonic() + limit_s
-
-        def wait() -> None:
-            if time.monotonic() > deadline:
-                raise TransientError("a transaction of the batch is not visible at the source yet", hint="try again")
-            self.wait_or_stop()
-
-        return wait
-
     def positions(self) -> list[Position]:
         """Where the target stands."""
         with self.target.begin() as transaction:
@@ -379,7 +279,7 @@ class Parts:
                 pace = self.control.pipeline.pace(transaction.control)
                 verification = {
                     "sweeps": self.control.verifications.sweeps(transaction.control),
-                    "findings": self.control.verifications.open_counts(transaction.control),
+                    "findings": self.control.findings.open_counts(transaction.control),
                     "suspicion": self.control.pipeline.suspicion(transaction.control),
                 }
         source = self.source()

@@ -12,9 +12,9 @@ from connectors.control.audit import Audit
 from connectors.control.chunks import Chunks
 from connectors.control.dead_letters import DeadLetters
 from connectors.control.fences import KeyFences
+from connectors.control.findings import Findings
 from connectors.control.journal import Journal
 from connectors.control.key_record import KeyRecord
-from connectors.control.open_findings import OpenFindings
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
 from connectors.control.schema import UPGRADES, VERSION, metadata, schema_version
@@ -39,9 +39,9 @@ class ControlStore:
         self.fences = KeyFences(name, self.tables)
         self.dead_letters = DeadLetters(name, self.tables)
         self.audit = Audit(name)
-        self.open_findings = OpenFindings(name)
+        self.findings = Findings(name)
         self.keys = KeyRecord(name)
-        self.verifications = Verifications(name)
+        self.verifications = Verifications(name, self.findings)
 
     def ensure(self, connection: Connection) -> None:
         """Create the control schema, or upgrade it. Raises FatalError when it is newer than this program."""

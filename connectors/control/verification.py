@@ -1,20 +1,18 @@
-"""What sweeps have compared, so that they can be resumed and have an age; and what they found, without values."""
+"""What sweeps have compared, so that they can be resumed and have an age."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
     and_,
-    bindparam,
     delete,
     extract,
     func,
@@ -24,8 +22,8 @@ from sqlalchemy import (
 )
 
 from connectors.chunks import Bound
-from connectors.control.schema import finding, verification
-from connectors.seams import TextRow
+from connectors.control.findings import Findings
+from connectors.control.schema import verification
 
 
 class Purpose(StrEnum):
@@ -58,19 +56,6 @@ class SliceResult:
 
 
 @dataclass(frozen=True, slots=True)
-class FindingRow:
-    """A difference without its values. Keys are JSON lists of text; source_key is None where it is not known."""
-
-    entry: str
-    table: str
-    source_key: str | None
-    target_key: str
-    kind: str
-    columns: tuple[str, ...]
-    repaired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class SweepRow:
     """An entry in one sweep. began: of its oldest slice. age_s: seconds since then, by the target's clock."""
 
@@ -85,10 +70,11 @@ class SweepRow:
 
 
 class Verifications:
-    """Reads and writes of one pipeline's sweeps and findings, by its name."""
+    """Reads and writes of one pipeline's sweeps, by its name."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, findings: Findings) -> None:
         self.name = name
+        self.findings = findings
 
     def begin(self, connection: Connection, purpose: Purpose, slices: Mapping[str, Sequence[SliceRow]]) -> int:
         """Write a new sweep's slices, by entry; returns the sweep's number. Older unfinished ones of the purpose go."""
@@ -138,32 +124,11 @@ class Verifications:
             values = {"rows": result.rows, "differences": result.differences, "unsettled": result.unsettled}
             connection.execute(update(verification).where(mine).values(**values, done_at=func.clock_timestamp()))
 
-    def find(self, connection: Connection, entry: str, findings: Sequence[FindingRow]) -> None:
-        """Write findings of one entry; open ones of the same target keys are replaced."""
-        keys = [row.target_key for row in findings]
-        connection.execute(delete(finding).where(self._open(entry), finding.c.target_key == func.any(_texts(keys))))
-        for repaired in (False, True):
-            closed = {"state": "repaired", "closed_at": func.now()} if repaired else {"state": "open"}
-            rows = [self._values(row) for row in findings if row.repaired is repaired]
-            if rows:
-                connection.execute(insert(finding).values(**closed), rows)
-
-    def _values(self, row: FindingRow) -> dict[str, Any]:
-        return {
-            "pipeline": self.name,
-            "entry": row.entry,
-            "table_name": row.table,
-            "source_key": row.source_key,
-            "target_key": row.target_key,
-            "kind": row.kind,
-            "columns": json.dumps(row.columns),
-        }
-
     def finish(self, connection: Connection, sweep: int, entry: str) -> None:
         """The entry's slices are all done: older sweeps of it are forgotten, and what was not found again is gone."""
-        began = select(func.min(verification.c.began_at)).where(self._of(entry, sweep)).scalar_subquery()
-        stale = self._open(entry) & (finding.c.found_at < began)
-        connection.execute(update(finding).where(stale).values(state="gone", closed_at=func.clock_timestamp()))
+        began = connection.execute(select(func.min(verification.c.began_at)).where(self._of(entry, sweep))).scalar()
+        if began is not None:
+            self.findings.gone(connection, entry, began)
         older = and_(
             verification.c.pipeline == self.name,
             verification.c.entry == entry,
@@ -191,25 +156,6 @@ class Verifications:
         )
         return [_sweep(row) for row in rows]
 
-    def open(self, connection: Connection, entry: str | None = None) -> list[FindingRow]:
-        """Findings that nobody has mended, the oldest first."""
-        mine = self._open(entry) if entry is not None else self._open_ones()
-        rows = connection.execute(select(finding).where(mine).order_by(finding.c.id))
-        return [
-            FindingRow(r.entry, r.table_name, r.source_key, r.target_key, r.kind, tuple(json.loads(r.columns)))
-            for r in rows
-        ]
-
-    def open_counts(self, connection: Connection) -> dict[str, int]:
-        """Entry -> its open findings."""
-        query = select(finding.c.entry, func.count()).where(self._open_ones()).group_by(finding.c.entry)
-        return {row[0]: row[1] for row in connection.execute(query)}
-
-    def close(self, connection: Connection, entry: str, target_keys: Collection[str], state: str) -> None:
-        """These findings are `repaired` or `gone`."""
-        mine = self._open(entry) & (finding.c.target_key == func.any(_texts(target_keys)))
-        connection.execute(update(finding).where(mine).values(state=state, closed_at=func.clock_timestamp()))
-
     def _of(self, entry: str, sweep: int) -> ColumnElement[bool]:
         return and_(verification.c.pipeline == self.name, verification.c.entry == entry, verification.c.sweep == sweep)
 
@@ -229,21 +175,6 @@ class Verifications:
             .scalar_subquery()
         )
         return and_(verification.c.pipeline == self.name, verification.c.sweep.in_(left))
-
-    def _open_ones(self) -> ColumnElement[bool]:
-        return and_(finding.c.pipeline == self.name, finding.c.state == "open")
-
-    def _open(self, entry: str) -> ColumnElement[bool]:
-        return and_(self._open_ones(), finding.c.entry == entry)
-
-
-def key_text(key: TextRow) -> str:
-    """A key as the findings have it."""
-    return json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
-
-
-def _texts(values: Collection[str]) -> BindParameter[list[str]]:
-    return bindparam("wanted", list(values))
 
 
 def _sweep(row: Any) -> SweepRow:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import json
-import socket
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from daemon.commands.common import parts_of
+from daemon.commands.common import asker, parts_of
 from mappers.errors import FatalError
 
 if TYPE_CHECKING:
@@ -85,7 +83,7 @@ def _retry(options: argparse.Namespace) -> int:
     letters = _open(parts, options.id, options.table)
     settler, failed = _settler(parts), 0
     for letter in letters:
-        why = settler.retry(letter, _who(), options.reason)
+        why = settler.retry(letter, asker(), options.reason)
         failed += bool(why)
         print(f"{letter.id:>6}  {letter.table_name} {letter.key}  {why or 'written'}")
     print(f"{len(letters) - failed} of {len(letters)} settled")
@@ -96,7 +94,7 @@ def _skip(options: argparse.Namespace) -> None:
     parts = parts_of(options)
     settler = _settler(parts)
     for letter in _open(parts, options.id, ""):
-        written = settler.skip(letter, _who(), options.reason)
+        written = settler.skip(letter, asker(), options.reason)
         told = "written after all" if written else "skipped; the target is left as it is"
         print(f"{letter.id:>6}  {letter.table_name} {letter.key}  {told}")
 
@@ -125,7 +123,3 @@ def _settler(parts: Parts) -> Settler:
     from daemon.stream.settle import Settler
 
     return Settler(parts.tables(), parts.target, parts.control, parts.resyncer())
-
-
-def _who() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -28,11 +28,12 @@ def add(commands: Commands) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from daemon.commands.wiring import harmless
     from daemon.doctor.examine import examine
     from daemon.doctor.report import document, exit_code, lines
 
     parts = parts_of(options)
-    findings = examine(parts.config, parts.harmless(), options.area, options.old_transaction)
+    findings = examine(parts.config, harmless(parts), options.area, options.old_transaction)
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     print(document(findings) if options.output == "json" else "\n".join(lines(findings, colour=colour)))
     return exit_code(findings, strict=options.strict)

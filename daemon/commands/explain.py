@@ -45,6 +45,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _explained(options: argparse.Namespace) -> Explanation:
+    from daemon.commands.wiring import sides
     from daemon.explain.gather import explain
     from daemon.explain.sourceless import explain_sourceless
     from daemon.masking import Mask
@@ -54,12 +55,12 @@ def _explained(options: argparse.Namespace) -> Explanation:
     try:
         tables = parts.tables()
         Mask(options.mask).check([entry for mapped in tables.values() for entry in mapped.entries])
-        return explain(parts.sides(), table_of(tables, options.table), key, back)
+        return explain(sides(parts), table_of(tables, options.table), key, back)
     except TransientError as error:
         if not error.where.startswith("source"):
             raise
         table = options.table if "." in options.table else f"public.{options.table}"
-        return explain_sourceless(parts.sides(), table, key, back, str(error))
+        return explain_sourceless(sides(parts), table, key, back, str(error))
 
 
 def key_of(words: Sequence[str]) -> list[str]:

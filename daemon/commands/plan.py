@@ -42,6 +42,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _tables(options: argparse.Namespace, parts: Parts, tables: Mapping[str, MappedTable], mask: Mask) -> int:
     from daemon.commands.explain import table_of
+    from daemon.commands.wiring import plan_bench
     from daemon.plan.document import Limits, document
     from daemon.plan.gather import facts
     from daemon.plan.text import plan_lines
@@ -49,7 +50,7 @@ def _tables(options: argparse.Namespace, parts: Parts, tables: Mapping[str, Mapp
     chosen = {mapped.name: mapped for mapped in (table_of(tables, name) for name in options.table or tables)}
     backfill = parts.config.backfill
     limits = Limits(backfill.workers, backfill.chunk_rows, backfill.rows_per_second)
-    found = facts(parts.plan_bench(chosen), parts.pushdowns(chosen), max(1, options.rows))
+    found = facts(plan_bench(parts, chosen), parts.pushdowns(chosen), max(1, options.rows))
     plan = document(parts.config.pipeline, found, limits, mask)
     if options.output == "json":
         show(plan)
@@ -59,6 +60,7 @@ def _tables(options: argparse.Namespace, parts: Parts, tables: Mapping[str, Mapp
 
 
 def _batch(options: argparse.Namespace, parts: Parts, tables: Mapping[str, MappedTable], mask: Mask) -> int:
+    from daemon.commands.wiring import batch_bench
     from daemon.plan.batch import rehearse
     from daemon.plan.batch_text import batch_lines, document
     from mappers.errors import FatalError
@@ -66,7 +68,7 @@ def _batch(options: argparse.Namespace, parts: Parts, tables: Mapping[str, Mappe
     if not parts.progress()[0]:
         hint = "run `changeover plan` without --batch, or `changeover run` first"
         raise FatalError("the pipeline has not been started: there is no next batch", hint=hint)
-    it = rehearse(parts.batch_bench(tables), parts.positions, parts.config.stream.batch_rows_max)
+    it = rehearse(batch_bench(parts, tables), parts.positions, parts.config.stream.batch_rows_max)
     made = document(parts.config.pipeline, it, tables, mask)
     if options.output == "json":
         show(made)

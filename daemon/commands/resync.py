@@ -31,11 +31,13 @@ def add(commands: Commands) -> None:
 
 
 def _resync(options: argparse.Namespace) -> int:
+    from daemon.commands.wiring import table_resync
+
     parts = parts_of(options)
     stop_on_signals(parts.stop)
     mapped = mapped_table(parts, options.table)
     predicate = _predicate(parts, mapped, options.where) if options.where is not None else None
-    work = parts.table_resync(mapped, max(1, options.batch))
+    work = table_resync(parts, mapped, max(1, options.batch))
     _started(parts, mapped)
     _run(parts, mapped, work, options, predicate)
     report = work.report
@@ -50,25 +52,27 @@ def _resync(options: argparse.Namespace) -> int:
 def _run(
     parts: Parts, mapped: MappedTable, work: TableResync, options: argparse.Namespace, predicate: Expression | None
 ) -> None:
+    from daemon.commands.wiring import extras, fences
     from daemon.key_texts import key_of_option
 
     batch = max(1, options.batch)
     if options.key:
         work.keys([key_of_option(text, mapped.form.columns) for text in options.key])
     elif options.all:
-        work.whole(parts.extras(batch), parts.fences(options.timeout), options.timeout)
+        work.whole(extras(parts, batch), fences(parts, options.timeout), options.timeout)
     elif options.findings:
-        work.findings(parts.extras(batch))
+        work.findings(extras(parts, batch))
     else:
         work.rows(predicate)
 
 
 def _predicate(parts: Parts, mapped: MappedTable, text: str) -> Expression:
+    from daemon.commands.wiring import source_functions
     from mappers.errors import ConfigError, Problem
     from mappers.expressions import ExpressionError, parse_expression
 
     try:
-        return parse_expression(text, mapped.table, parts.source_functions())
+        return parse_expression(text, mapped.table, source_functions(parts))
     except ExpressionError as error:
         raise ConfigError([Problem(("--where",), error.message, error.hint)]) from error
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from connectors.control.open_findings import OpenFinding
+from connectors.control.findings import OpenFinding
 from connectors.control.store import ControlStore
 from connectors.postgresql.source import PostgresSource
 from connectors.seams import Target
@@ -178,11 +178,11 @@ class TableResync:
     def _found(self, after: int) -> list[OpenFinding]:
         entries = [entry.name for entry in self._mapped.entries]
         with self._target.begin() as transaction:
-            return self._control.open_findings.of(transaction.control, entries, after, self._batch)
+            return self._control.findings.open(transaction.control, entries, after, self._batch)
 
     def _close(self, findings: Sequence[OpenFinding]) -> None:
         with self._target.begin() as transaction:
-            self._control.open_findings.repaired(transaction.control, [finding.id for finding in findings])
+            self._control.findings.repaired(transaction.control, [finding.id for finding in findings])
         self.report.findings += len(findings)
 
     def _batches(self, batches: Iterable[Keys]) -> set[tuple[str, ...]]:

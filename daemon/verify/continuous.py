@@ -198,7 +198,7 @@ class Continuous(threading.Thread):
         with duties.target.begin() as transaction:
             text = duties.control.pipeline.suspicion(transaction.control)
             sweeps = duties.control.verifications.sweeps(transaction.control)
-            findings = duties.control.verifications.open_counts(transaction.control)
+            findings = duties.control.findings.open_counts(transaction.control)
             suspicion = Suspicion.load(text) if text else None
             if suspicion is not None and cleared(suspicion, duties.entries, sweeps, findings):
                 if duties.control.pipeline.suspect(transaction.control, None, text):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.chunks import ChunkRow, ChunkState, Position
+from connectors.control.findings import FindingRow, key_text
 from connectors.control.store import ControlStore
-from connectors.control.verification import FindingRow, Purpose, SliceResult, SliceRow, key_text
+from connectors.control.verification import Purpose, SliceResult, SliceRow
 from connectors.postgresql.chunk_copy import Pushdown
 from connectors.postgresql.sides import Reader, Shape
 from connectors.postgresql.target import PostgresTarget
@@ -205,7 +206,7 @@ class Verifier:
         entry = job.shape.entry
         rows = [_row(job, d, repaired=False) for d in left] + [_row(job, d, repaired=True) for d in repaired]
         with self._around.target.begin() as transaction:
-            self._around.control.verifications.find(transaction.control, entry.name, rows)
+            self._around.control.findings.put(transaction.control, entry.name, rows)
         for difference, said in [*((d, "difference") for d in left), *((d, "difference repaired") for d in repaired)]:
             names = [entry.columns[i].name for i in differing_columns(entry, difference)]
             log.warning(
