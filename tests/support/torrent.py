@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -46,6 +47,9 @@ QUESTIONS = (
     ),
     Question("app.labels", "SELECT code, parcel, seen FROM labels", "SELECT code, parcel_id, seen FROM app.labels"),
 )
+EVERYTHING = ("copy", "copy", "change_many", "move_keys", "label_keys", "forget")
+ONCE = ("copy", "copy", "copy", "move_batch")
+"""After these a row is left as it is: no later event brings what a connector has lost of it."""
 KEPT = 30_000
 """About as many parcels are there at a time; the oldest batches go."""
 
@@ -63,7 +67,16 @@ def create(source_url: str, target_url: str, rows: int) -> None:
 class Torrent:
     """Writes as fast as the source takes it, pausing only to leave the connector `ahead_max` bytes of log behind."""
 
-    def __init__(self, source_url: str, seed: int, slot: str, *, ahead_max: int = 12 << 20) -> None:
+    def __init__(
+        self,
+        source_url: str,
+        seed: int,
+        slot: str,
+        *,
+        operations: Sequence[str] = EVERYTHING,
+        ahead_max: int = 12 << 20,
+    ) -> None:
+        self._operations = [getattr(self, name) for name in operations]
         self.done: Counter[str] = Counter()
         self._url = source_url
         self._slot = slot
@@ -95,14 +108,13 @@ class Torrent:
             raise self._failure
 
     def _main(self) -> None:
-        operations = (self.copy, self.copy, self.change_many, self.move_keys, self.label_keys, self.forget)
         try:
             with psycopg.connect(self._url) as connection:
                 while not self._stop.is_set():
                     if self._ahead(connection) > self._ahead_max:
                         self._stop.wait(0.05)
                         continue
-                    operation = self._random.choice(operations)
+                    operation = self._random.choice(self._operations)
                     operation(connection)
                     connection.commit()
                     self.done[operation.__name__] += 1
@@ -139,6 +151,10 @@ class Torrent:
     def move_keys(self, c: psycopg.Connection) -> None:
         """Hundreds of key changes in one statement: two events each, at one position."""
         c.execute("UPDATE parcels SET id = -id WHERE id %% 40 = %s", (self._digit(40),))
+
+    def move_batch(self, c: psycopg.Connection) -> None:
+        """The keys of the newest batch change, once."""
+        c.execute("UPDATE parcels SET id = -id WHERE batch = %s AND batch > 0 AND id > 0", (self._batch,))
 
     def label_keys(self, c: psycopg.Connection) -> None:
         """Text keys change, and back."""
