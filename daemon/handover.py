@@ -19,10 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from connectors.change import Change, Key, Row, Sequence2
 from connectors.chunks import ChunkState as ChunkState
 from connectors.snapshot import Snapshot, widen
+
+Place = TypeVar("Place")
+"""Whatever tells partitions apart."""
 
 
 class Decision(StrEnum):
@@ -236,6 +240,27 @@ def may_start(snapshot: Snapshot, noted_xid: int) -> bool:
 def may_resync(chunk: Chunk) -> bool:
     """Rule 8: a key of a chunk that is being read, or waits to be read again, is not re-read beside it."""
     return chunk.state in (ChunkState.PENDING, ChunkState.DONE)
+
+
+def past_barrier(chunks: Iterable[Chunk], before: Snapshot) -> bool:
+    """Rule 14: whether every chunk was read at a snapshot that one taken before a barrier covers.
+
+    Then its snapshot alone decides, without fences, about events that are still to come.
+    """
+    return all(
+        chunk.state is ChunkState.DONE and chunk.snapshot is not None and before.covers(chunk.snapshot)
+        for chunk in chunks
+    )
+
+
+def reached(positions: Mapping[Place, int], ends: Mapping[Place, int]) -> bool:
+    """Whether every position is at or past its end; one without an end never is, and nothing is reached by none."""
+    return bool(positions) and all(where in ends and position >= ends[where] for where, position in positions.items())
+
+
+def droppable(fences: Iterable[Snapshot], before: Snapshot) -> list[Snapshot]:
+    """Rule 14: the fences that a snapshot taken before a barrier covers."""
+    return [fence for fence in fences if before.covers(fence)]
 
 
 def expired(state: ChunkState) -> ChunkState:

@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
 
 from connectors.control.schema import finding
-from connectors.seams import TextRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +97,6 @@ class Findings:
 
     def _open(self) -> ColumnElement[bool]:
         return and_(finding.c.pipeline == self.name, finding.c.state == "open")
-
-
-def key_text(key: TextRow) -> str:
-    """A key as the findings have it."""
-    return json.dumps(list(key), ensure_ascii=False, separators=(",", ":"))
 
 
 def _texts(values: Collection[str]) -> BindParameter[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ class FindingFact:
     id: int
     entry: str
     kind: str
-    columns: str
+    columns: tuple[str, ...]
     found_at: datetime
 
 
@@ -33,7 +34,10 @@ class KeyRecord:
         f = finding.c
         query = select(f.id, f.entry, f.kind, f.columns, f.found_at).order_by(f.id)
         mine = (f.pipeline == self.name, f.table_name == table, f.source_key == key, f.state == "open")
-        return [FindingFact(*tuple(row)) for row in connection.execute(query.where(*mine))]
+        return [
+            FindingFact(row.id, row.entry, row.kind, tuple(json.loads(row.columns)), row.found_at)
+            for row in connection.execute(query.where(*mine))
+        ]
 
     def chunk_times(self, connection: Connection, table: str, number: int) -> Sequence[datetime | None]:
         """When the chunk was claimed last, and when it was done."""

@@ -49,7 +49,7 @@ class KeyForm:
         return name_of(self.texts(key))
 
 
-def name_of(texts: Sequence[str]) -> str:
+def name_of(texts: Sequence[str | None]) -> str:
     """A key's text form as one JSON text: how key fences and messages name it."""
     return json.dumps(list(texts), ensure_ascii=False, separators=(",", ":"))
 

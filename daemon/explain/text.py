@@ -55,7 +55,7 @@ def _control(it: Mapping[str, Any]) -> list[str]:
     for letter in it["dead_letters"]:
         lines.append(f"dead letter {letter['id']}, {letter['state']}: {letter['error']} ({letter['parked']} parked)")
     for finding in it["findings"]:
-        columns = f" in {finding['columns']}" if finding["columns"] else ""
+        columns = f" in {', '.join(finding['columns'])}" if finding["columns"] else ""
         lines.append(f"finding {finding['id']} of {finding['entry']}: {finding['kind']}{columns}")
     if it["paused"]:
         lines.append("the table is paused")

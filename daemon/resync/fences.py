@@ -15,30 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from connectors.chunks import ChunkRow, ChunkState, Position
+from connectors.chunks import ChunkState, Position
 from connectors.control.store import ControlStore
 from connectors.postgresql.source import PostgresSource
 from connectors.seams import Target
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
+from daemon.handover import Chunk, droppable, past_barrier, reached
 from mappers.errors import NotReadyError, TransientError
-
-
-def settled(chunks: Sequence[ChunkRow], before: Snapshot) -> bool:
-    """Whether every chunk was read at a snapshot that `before` covers. Pure."""
-    return all(
-        chunk.state is ChunkState.DONE and chunk.snapshot is not None and before.covers(chunk.snapshot)
-        for chunk in chunks
-    )
-
-
-def passed(positions: Sequence[Position], ends: Mapping[tuple[str, int], int]) -> bool:
-    """Whether the target has every event below these ends; a partition without an end is never passed. Pure."""
-    return bool(positions) and all(
-        position.next_offset >= ends.get((position.topic, position.partition), position.next_offset + 1)
-        for position in positions
-    )
 
 
 class Fences:
@@ -100,15 +85,20 @@ class Fences:
         """Drop what may be dropped; None while a partition is behind the barrier."""
         with self._target.begin() as transaction:
             at = [p for p in self._control.positions.all(transaction.control) if p.table == mapped.name]
-        if not passed(at, ends):
+        if not reached(_offsets(at), ends):
             return None  # looked at without a lock, so that the stream is not kept waiting for this
         with self._target.begin() as transaction:
             positions = self._control.positions.lock_table(transaction.control, mapped.name)
             self._control.tables.versions(transaction.control)
             chunks = self._control.chunks.share(transaction.control, mapped.name)
-            if not passed(positions, ends) or not settled(chunks, before):
+            done = past_barrier((Chunk(row.state, row.snapshot) for row in chunks), before)
+            if not reached(_offsets(positions), ends) or not done:
                 raise TransientError("the table was set back while the barrier passed", where=mapped.name)
             fences = self._control.fences.snapshots(transaction.control, mapped.name)
-            old = [fence for fence in fences if before.covers(fence)]
+            old = droppable(fences, before)
             self._control.positions.raise_water(transaction.control, mapped.name, (sentinel, 0))
             return self._control.fences.drop_read_at(transaction.control, mapped.name, old)
+
+
+def _offsets(positions: Sequence[Position]) -> dict[tuple[str, int], int]:
+    return {(position.topic, position.partition): position.next_offset for position in positions}

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.chunks import ChunkRow, ChunkState, Position
-from connectors.control.findings import FindingRow, key_text
+from connectors.control.findings import FindingRow
 from connectors.control.store import ControlStore
 from connectors.control.verification import Purpose, SliceResult, SliceRow
 from connectors.postgresql.chunk_copy import Pushdown
+from connectors.postgresql.keys import name_of
 from connectors.postgresql.sides import Reader, Shape
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
@@ -251,9 +252,9 @@ def _row(job: Job, difference: Difference, *, repaired: bool) -> FindingRow:
     names = [entry.columns[i].name for i in differing_columns(entry, difference)]
     return FindingRow(
         entry.name,
-        entry.target.full_name,
-        key_text(suspect.source_key) if suspect.source_key is not None else None,
-        key_text(suspect.target_key),
+        job.shape.mapped.name,
+        name_of(suspect.source_key) if suspect.source_key is not None else None,
+        name_of(suspect.target_key),
         difference.kind.value,
         tuple(names) if difference.kind == "different" else (),
         repaired,

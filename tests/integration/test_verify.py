@@ -199,6 +199,8 @@ def test_every_planted_difference_is_found_and_repaired(live: tuple[Pipeline, Da
         assert list(found.columns("app.kinds", str(number))) == [column]
     assert found.columns("app.many", "123457") == {"word": ("word 123457", "Word 123457")}
     assert found.columns("app.tickets", "T77") == {"seats": ("5", None)}
+    told = pipeline.call("explain", "public.many", "123457", daemon=daemon)
+    assert "public.many -> app.many: different in word" in told.said
     repaired = clean(pipeline, "--repair", daemon=daemon)
     assert repaired.report["repaired"] == len(expected)
     clean(pipeline, daemon=daemon)

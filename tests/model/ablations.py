@@ -25,7 +25,9 @@ sound_plan_slice = handover.plan_slice
 sound_settled_from = handover.settled_from
 COPIES = Budget(restarts=4, strays=8)
 STRAYS = Budget(strays=8)
-BARRIERS = Budget(strays=20, forgets=2)
+BARRIERS = Budget(strays=20, forgets=3)
+TRUNCATED = Budget(resyncs=6, forgets=4)
+FENCES = Budget(restarts=2, strays=4, resyncs=4, rereads=3, forgets=3)
 REREADS = Budget(rereads=4)
 LETTERS = Budget(letters=3)
 CALM = Budget()
@@ -36,7 +38,7 @@ UNFINISHED = (ChunkState.READING, ChunkState.REREADING)
 class Ablation:
     """A rule switched off: names of `where` replaced, or a discipline not kept.
 
-    most: the trouble that brings the harm to light soonest.
+    most: the trouble that brings the harm to light soonest. first: the seed to begin at, where the harm is rare.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Ablation:
     discipline: Discipline = SOUND
     most: Budget = EVERY_TROUBLE
     where: object = handover
+    first: int = 0
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put the wrong decisions in place."""
@@ -244,7 +247,25 @@ def plan_loses_parked(changes: Sequence[Change], view: View, high_water: Sequenc
     return replace(sound_plan_slice(changes, view, high_water), parked={})
 
 
+def past_any_barrier(chunks: Iterable[Chunk], before: Snapshot) -> bool:
+    """Fences are dropped although a chunk was read again after the barrier began."""
+    return True
+
+
+def reached_at_once(positions: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    """Nobody waits until the events before the sentinel are applied."""
+    return True
+
+
+def drop_every_fence(fences: Iterable[Snapshot], before: Snapshot) -> list[Snapshot]:
+    """Fences that were set after the barrier began go too."""
+    return list(fences)
+
+
 DECISIONS = (
+    Ablation("barrier ignores chunks", {"past_barrier": past_any_barrier}, most=TRUNCATED, first=17_000),
+    Ablation("barrier is not awaited", {"reached": reached_at_once}, most=FENCES),
+    Ablation("barrier drops new fences", {"droppable": drop_every_fence}, most=FENCES),
     Ablation("pending is applied", {"decide": pending_is_applied}),
     Ablation("reading is applied", {"decide": reading_is_applied}),
     Ablation("reading is skipped", {"decide": reading_is_skipped}),
@@ -291,6 +312,8 @@ DISCIPLINES = (
     Ablation("letter closed unread", discipline=Discipline(letter_is_closed_by_a_resync=False), most=LETTERS),
     Ablation("again without locks", discipline=Discipline(again_locks_positions=False), most=REREADS),
     Ablation("truncate resets nothing", discipline=Discipline(truncate_resets_chunks=False)),
-    Ablation("barrier leaves high water", discipline=Discipline(barrier_raises_high_water=False), most=BARRIERS),
+    Ablation(
+        "barrier leaves high water", discipline=Discipline(barrier_raises_high_water=False), most=BARRIERS, first=31_000
+    ),
     Ablation("high water starts too low", discipline=Discipline(first_high_water=(-1, 0)), most=STRAYS),
 )

@@ -15,7 +15,7 @@ from connectors.chunks import ChunkState
 from connectors.snapshot import Snapshot
 from daemon import handover
 from daemon.handover import Action, Delete, Resync, SlicePlan, Upsert
-from tests.model.target import FORGOTTEN, Target
+from tests.model.target import Target
 from tests.model.world import Budget, Reading, Source, Step, Violation
 
 FETCHES = (1, 2, 4, 8)
@@ -433,7 +433,7 @@ class Resyncer:
 
 
 class Operator:
-    """Starts the run, lets claims expire, asks for chunks to be read again, and drops fences behind a barrier."""
+    """Lets claims expire, and asks for chunks to be read again."""
 
     def __init__(self, target: Target, workers: Sequence[ChunkWorker], budget: Budget) -> None:
         self.target = target
@@ -451,8 +451,6 @@ class Operator:
                     trouble.append(Step("operator", "expire", self.expire_early, number))
             elif cell.state is ChunkState.DONE and self.budget.rereads and self._may_lock():
                 trouble.append(Step("operator", "again", self.again, number))
-        if self.budget.forgets and self._barrier_passed():
-            trouble.append(Step("operator", "forget", self.forget, 0))
 
     def expire(self, number: int) -> None:
         """Take the claim away."""
@@ -477,22 +475,62 @@ class Operator:
         cell.state, cell.snapshot, cell.asked = ChunkState.AGAIN, None, True
         self.target.version += 1
 
-    def _barrier_passed(self) -> bool:
-        connector = self.target.connector
-        if connector.emitted < len(self.source.log) or not self.target.unlocked():
-            return False
-        logs = zip(self.target.partitions, connector.partitions, strict=True)
-        everything_taken = all(partition.position == len(log) for partition, log in logs)
-        return everything_taken and all(cell.state is ChunkState.DONE for cell in self.target.chunks)
 
-    def forget(self, _: int) -> None:
-        """Rule 14: a barrier has passed every fence. What is older than the barrier is an old copy from now on."""
+class Sweeper:
+    """Drops key fences behind a barrier (rule 14), while everything else goes on."""
+
+    def __init__(self, target: Target, budget: Budget) -> None:
+        self.name = "fences"
+        self.target = target
+        self.source: Source = target.source
+        self.budget = budget
+        self.phase = Phase.IDLE
+        self.before = Snapshot(0, 0)
+        self.sentinel = self.place = 0
+        self.ends: Mapping[int, int] = {}
+
+    def offer(self, steps: list[Step], trouble: list[Step]) -> None:
+        """The next step of the sweep that is under way, or the begin of one."""
+        if self.phase is Phase.IDLE:
+            done = all(cell.state is ChunkState.DONE for cell in self.target.chunks)
+            if self.budget.forgets and done and self.target.fences:
+                trouble.append(Step(self.name, "snapshot", self.snap, 0))
+        elif self.phase is Phase.SNAPPED:
+            steps.append(Step(self.name, "sentinel", self.send, 0))
+        elif self.phase is Phase.WAITING:
+            if self.target.connector.emitted >= self.place:
+                steps.append(Step(self.name, "note the ends", self.note_ends, 0))
+        elif self.target.unlocked() and handover.reached(self._positions(), self.ends):
+            steps.append(Step(self.name, "drop", self.drop, 0))
+
+    def _positions(self) -> dict[int, int]:
+        return {number: partition.position for number, partition in enumerate(self.target.partitions)}
+
+    def snap(self, _: int) -> None:
+        """A snapshot of the source first: what it sees is in the log before the sentinel."""
         self.budget.forgets -= 1
-        self.target.fences.clear()
-        for cell in self.target.chunks:
-            cell.snapshot = FORGOTTEN
+        self.before = self.source.current().snapshot
+        self.phase = Phase.SNAPPED
+
+    def send(self, _: int) -> None:
+        """Write the sentinel into the log."""
         self.source.lsn += 1
+        self.sentinel, self.place = self.source.lsn, len(self.source.log)
+        self.phase = Phase.WAITING
+
+    def note_ends(self, _: int) -> None:
+        """The connector has sent what was before the sentinel: that is below these ends."""
+        self.ends = {number: len(log) for number, log in enumerate(self.target.connector.partitions)}
+        self.phase = Phase.READY
+
+    def drop(self, _: int) -> None:
+        """Under the locks of the positions: what is older than the barrier is an old copy from now on."""
+        self.phase = Phase.IDLE
+        if not handover.past_barrier([cell.record() for cell in self.target.chunks], self.before):
+            return
+        old = handover.droppable(self.target.fences.values(), self.before)
+        self.target.fences = {key: fence for key, fence in self.target.fences.items() if fence not in old}
         if self.target.discipline.barrier_raises_high_water:
             for partition in self.target.partitions:
-                partition.high_water = max(partition.high_water, (self.source.last_commit, self.source.lsn))
+                partition.high_water = max(partition.high_water, (self.sentinel, 0))
         self.target.version += 1

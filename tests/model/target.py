@@ -11,9 +11,6 @@ from daemon import handover
 from daemon.handover import Chunk, SlicePlan, View
 from tests.model.world import DID_NOT_TRAVEL, Connector, Source, Violation
 
-FORGOTTEN = Snapshot(0, 0)
-"""Sees nothing: stands for a snapshot that a barrier has passed (rule 14)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Discipline:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 
 from connectors.snapshot import XID_SPAN
-from tests.model.actors import ChunkWorker, Operator, Resyncer, StreamWorker
+from tests.model.actors import ChunkWorker, Operator, Resyncer, StreamWorker, Sweeper
 from tests.model.target import ChunkCell, Discipline, Target
 from tests.model.world import (
     WIDE_COLUMNS,
@@ -74,6 +74,7 @@ class Schedule:
         self.readers = [ChunkWorker(f"chunk worker {number}", self.target, self.budget) for number in workers]
         self.resyncer = Resyncer(self.target, self.budget)
         self.operator = Operator(self.target, self.readers, self.budget)
+        self.sweeper = Sweeper(self.target, self.budget)
 
     def _budget(self, most: Budget) -> Budget:
         if self.random.random() < 0.1:
@@ -147,6 +148,7 @@ class Schedule:
             reader.offer(steps, trouble)
         self.resyncer.offer(steps, trouble)
         self.operator.offer(steps, trouble)
+        self.sweeper.offer(steps, trouble)
 
     def _bias(self, step: Step) -> float:
         """Some kinds of step are rare and some frequent, in each schedule others: that makes schedules extreme."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-MANY = 200_000
+MANY = 1_000_000
 KINDS, TICKETS, GUESTS = 300, 3_000, 500
 
 SOURCE_SQL = f"""

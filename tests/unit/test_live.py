@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.chunks import ChunkRow, ChunkState, Position
+from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.audit import AuditRow
 from connectors.postgresql.keys import KeyForm, within
 from connectors.snapshot import Snapshot
@@ -17,10 +17,10 @@ from daemon.backfill.pace import Pace
 from daemon.commands.live import _pace
 from daemon.config.model import Config, load
 from daemon.config.reload import digest_of, outcome, refuse_fixed, same
+from daemon.handover import Chunk, past_barrier, reached
 from daemon.http.bucket import TokenBucket
 from daemon.key_texts import key_of_json, key_of_option
 from daemon.live import known_tables, refuse_paused
-from daemon.resync.fences import passed, settled
 from daemon.stream.reader import shares_taken
 from mappers.errors import ConfigError, FatalError, NotReadyError, RecordError
 
@@ -198,22 +198,19 @@ def test_covers_means_that_all_is_seen() -> None:
             assert one.covers(other) == (sees_all and one.xmax >= other.xmax), (one, other)
 
 
-def test_chunks_are_settled_when_a_snapshot_before_the_sentinel_covers_theirs() -> None:
+def test_a_barrier_is_before_chunks_whose_snapshot_was_taken_later() -> None:
     before = Snapshot(100, 100)
-    assert settled([chunk("t", ChunkState.DONE, Snapshot(90, 99))], before)
-    assert not settled([chunk("t", ChunkState.DONE, Snapshot(90, 101))], before)
-    assert not settled([chunk("t", ChunkState.PENDING)], before)
+    assert past_barrier([Chunk(ChunkState.DONE, Snapshot(90, 99))], before)
+    assert not past_barrier([Chunk(ChunkState.DONE, Snapshot(90, 101))], before)
+    assert not past_barrier([Chunk(ChunkState.PENDING)], before)
 
 
-def test_a_barrier_is_passed_when_every_partition_is_at_its_end() -> None:
-    def at(partition: int, offset: int) -> Position:
-        return Position("t", partition, "public.t", offset, (0, 0), "id")
-
+def test_a_barrier_is_reached_when_every_partition_is_at_its_end() -> None:
     ends = {("t", 0): 5, ("t", 1): 7}
-    assert passed([at(0, 5), at(1, 8)], ends)
-    assert not passed([at(0, 5), at(1, 6)], ends)
-    assert not passed([at(0, 5), at(2, 9)], ends), "a partition of which no end is known"
-    assert not passed([], ends)
+    assert reached({("t", 0): 5, ("t", 1): 8}, ends)
+    assert not reached({("t", 0): 5, ("t", 1): 6}, ends)
+    assert not reached({("t", 0): 5, ("t", 2): 9}, ends), "a partition of which no end is known"
+    assert not reached({}, ends)
 
 
 # -- configurations ----------------------------------------------------------------------------------------------------
