@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 handled error, 2 usage or configuration, 3 not ready or time
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         _say(FatalError(f"internal error: {type(error).__name__}: {error}", hint=BUG), options)
         return 1
+    finally:
+        gc.freeze()  # else the interpreter looks through everything once more before it ends: 0.2 s of each command
 
 
 def _say(error: ChangeoverError, options: argparse.Namespace) -> None:

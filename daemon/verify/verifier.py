@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -90,18 +91,23 @@ class Verifier:
         self._around.barrier.close()
 
     def run(self, wish: Wish) -> Report:
-        """Verify. Raises NotReadyError where that cannot be done now, saying why, or where it was stopped."""
+        """Verify. Raises NotReadyError where that cannot be done now, saying why, or where it was stopped.
+
+        Rows are hashed while the first barrier is still under way: what differs is looked at again after another one.
+        """
         began = time.monotonic()
         shapes = self._shapes(wish.tables, wish.purpose)
         self.check(shapes)
-        sweep, jobs = self._jobs(shapes, wish)
         tables = [shape.mapped.name for shape in shapes]
         repairer = self._around.repairer() if wish.repair else None
-        try:
-            tallies = self._sweep(sweep, repairer, tables).run(jobs)
-        finally:
-            if repairer is not None:
-                repairer.close()
+        with ThreadPoolExecutor(1, "verify-barrier") as beside:
+            passing = beside.submit(self._pass, tables)
+            try:
+                sweep, jobs = self._jobs(shapes, wish)
+                tallies = self._sweep(sweep, repairer, tables, passing.result).run(jobs)
+            finally:
+                if repairer is not None:
+                    repairer.close()
         if tallies is None:
             raise NotReadyError("the verification was stopped", hint="`changeover verify --resume` goes on with it")
         return Report(self._around.control.name, sweep, wish.sample, time.monotonic() - began, tallies)
@@ -111,9 +117,10 @@ class Verifier:
         shapes = self._shapes((), Purpose.SUSPICION)
         self.check(shapes)
         tables = [shape.mapped.name for shape in shapes]
+        self._pass(tables)
         repairer = self._around.repairer() if repair else None
         try:
-            return self._sweep(None, repairer, tables).recent([Job(shape, ()) for shape in shapes], xid)
+            return self._sweep(None, repairer, tables, lambda: None).recent([Job(shape, ()) for shape in shapes], xid)
         finally:
             if repairer is not None:
                 repairer.close()
@@ -151,7 +158,6 @@ class Verifier:
         if left := unfinished(done):
             what = f"the backfill has not finished: {', '.join(left)}"
             raise NotReadyError(what, hint="wait for it (`changeover wait --for backfill`), or name --table")
-        self._pass(list(tables))
 
     def _pass(self, tables: Collection[str]) -> None:
         """Return when everything committed until now is applied to these tables."""
@@ -192,16 +198,28 @@ class Verifier:
         finally:
             reader.close()
 
-    def _sweep(self, sweep: int | None, repairer: Repairer | None, tables: Collection[str]) -> Sweep:
+    def _sweep(
+        self, sweep: int | None, repairer: Repairer | None, tables: Collection[str], passed: Callable[[], None]
+    ) -> Sweep:
+        """passed: returns once the stream has proved that it keeps up; before that nothing counts."""
         around = self._around
+
+        def done(job: Job, results: Sequence[SliceResult]) -> None:
+            passed()
+            self._done(sweep, job, results)
+
+        def barrier() -> None:
+            passed()
+            self._pass(tables)
+
         hooks = Hooks(
             found=self._found,
-            done=lambda job, results: self._done(sweep, job, results),
+            done=done,
             finished=lambda job: self._finished(sweep, job),
             repair=repairer.repair if repairer is not None else None,
             stopping=self._stopping,
         )
-        return Sweep(around.make_reader, lambda: self._pass(tables), self._manner, hooks)
+        return Sweep(around.make_reader, barrier, self._manner, hooks)
 
     def _found(self, job: Job, left: Sequence[Difference], repaired: Sequence[Difference]) -> None:
         entry = job.shape.entry
