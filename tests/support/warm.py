@@ -25,8 +25,8 @@ from tests.support.processes import Child
 from tests.support.stack import ROOT
 
 PRELOADED = (
-    "backfill", "barrier", "config", "doctor.examine", "doctor.report", "health", "metrics", "pace", "run", "status",
-    "wiring", "workers",
+    "backfill.load", "backfill.pace", "backfill.workers", "barrier", "commands.wiring", "config.model",
+    "doctor.examine", "doctor.report", "http.health", "metrics", "run", "status", "wiring",
 )  # fmt: skip
 PR_SET_PDEATHSIG = 1
 
