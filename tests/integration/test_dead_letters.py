@@ -125,6 +125,12 @@ def test_refused_rows_are_set_aside_and_settled_from_the_source(moved: Callable[
             "2000": 0,
             "9": 1,
         }
+        told = at.pipeline.call("explain", "public.users", "7")
+        assert told.code == 4, told.said
+        assert "constraint" in told.said
+        assert "(1 parked)" in told.said
+        assert "dead-lettered" in told.said
+        assert "parked" in told.said.split("events:")[1]
 
         refused = at.pipeline.call("dlq", "retry", "--all")
         assert refused.code == 1

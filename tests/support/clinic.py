@@ -239,9 +239,21 @@ class Clinic:
             if "--accept-mapping" in arguments:
                 self.pipeline.until(daemon, self._accepted, 60, "the mapping is accepted")
             self.pipeline.wait_lag_zero(daemon, 120)
+            self.pipeline.until(daemon, self._trusted, 120, "the rows are verified where the connector restarted")
             daemon.killed = True
             daemon.terminate()
             assert daemon.wait(40) == 0, daemon.output()
+
+    def _trusted(self) -> bool:
+        """Whether the daemon knows the connector's session, and no restart before it casts doubt on the rows."""
+        with open_url(self.databases.source_url) as source:
+            query = "SELECT active_pid FROM pg_replication_slots WHERE database = current_database()"
+            pid = source.execute(query).fetchone()
+        with open_url(self.databases.target_url) as target:
+            row = target.execute("SELECT connector_session, suspicion FROM changeover.pipeline").fetchone()
+        if pid is None or row is None or row[0] is None or row[1] is not None:
+            return False
+        return str(json.loads(row[0])["session"]).startswith(f"{pid[0]}@")
 
     def _accepted(self) -> bool:
         return all(line[:2] != ("pipeline", "mappings") for line in self.doctor().bad)
