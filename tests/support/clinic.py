@@ -106,7 +106,12 @@ class Clinic:
         self.pipeline.extra_env = {**self.as_role, "CONNECTOR_URL": databases.source_url}
 
     def _settings(self) -> Settings:
-        sections = {"connect": {"database_url": "${CONNECTOR_URL}"}, "log": {"level": "error"}}
+        sections = {
+            "connect": {"database_url": "${CONNECTOR_URL}"},
+            "log": {"level": "error"},
+            # Its connector is restarted again and again: what that casts doubt on is to be settled, not to pile up.
+            "verify": {"repair_after_restart": True, "continuous": {"enabled": False}},
+        }
         return Settings(TABLES, workers=1, sections=sections)
 
     def _make_roles(self) -> None:
