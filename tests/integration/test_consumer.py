@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from uuid import uuid4
 
 import pytest
@@ -19,6 +19,7 @@ from tests.support.stack import Stack
 PARTITIONS = 2
 EVENTS = 5
 """In each partition."""
+Assigned = Callable[[Sequence[Partition]], Mapping[Partition, int]]
 
 
 @pytest.fixture
@@ -42,6 +43,11 @@ def decode(value: bytes | None, offset: int) -> Change:
     return Change("u", (offset,), (value,), frozenset(), 1, None, offset, 0)
 
 
+def consuming(stack: Stack, topic: str, assigned: Assigned) -> ChangeConsumer:
+    group = settings(stack.kafka, f"group-{topic}", {})
+    return ChangeConsumer(group, {topic: ("public.t", decode)}, ends(stack), assigned, lambda partitions: None)
+
+
 def test_an_assignment_whose_positions_cannot_be_read_is_tried_again(stack: Stack, topic: str) -> None:
     tried: list[int] = []
 
@@ -52,13 +58,7 @@ def test_an_assignment_whose_positions_cannot_be_read_is_tried_again(stack: Stac
         return dict.fromkeys(partitions, 2)
 
     found: dict[int, list[int]] = {}
-    consumer = ChangeConsumer(
-        settings(stack.kafka, f"group-{topic}", {}),
-        {topic: ("public.t", decode)},
-        ends(stack),
-        assigned,
-        lambda partitions: None,
-    )
+    consumer = consuming(stack, topic, assigned)
 
     def everything() -> bool:
         try:
@@ -89,13 +89,7 @@ def test_a_table_may_join_while_a_transaction_is_open(stack: Stack, topic: str) 
     def assigned(partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         return {where: at[where] for where in partitions}
 
-    consumer = ChangeConsumer(
-        settings(stack.kafka, f"group-{topic}", {}),
-        {topic: ("public.t", decode)},
-        ends(stack),
-        assigned,
-        lambda partitions: None,
-    )
+    consumer = consuming(stack, topic, assigned)
 
     def placed() -> bool:
         assert not [change for part in consumer.poll(100, 0.1) for change in part.changes]
