@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from connectors.postgresql.keys import KeyForm
+from connectors.keys import KeyForm
 from connectors.snapshot import Snapshot
 from connectors.wire import WireColumn
 from mappers.mapping import Entry, Table
@@ -41,8 +41,8 @@ class MappedTable:
         return tuple(wire.name for wire in self.wires)
 
     @cached_property
-    def text_columns(self) -> tuple[tuple[str, str], ...]:
-        """(name, type whose text form is read) of the columns that travel."""
+    def typed_columns(self) -> tuple[tuple[str, str], ...]:
+        """(name, type as the target knows it) of the columns that travel."""
         return tuple((name, self.types[name]) for name in self.columns)
 
     @cached_property

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.kafka.topics import Topics, message_topic, table_topics
-from connectors.postgresql.catalogue import MissingGrant, load_tables, table_grants
 from connectors.postgresql.keys import key_form
-from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.wire import wire_columns
+from connectors.seams import MissingGrant
 from connectors.snapshot import Snapshot
+from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.config.model import Config
 from mappers.errors import ConfigError, FatalError, Problem
@@ -34,7 +33,7 @@ class Topic:
     partitions: int
 
 
-def mapped_tables(config: Config, source: PostgresSource, target: PostgresTarget) -> dict[str, MappedTable]:
+def mapped_tables(config: Config, source: PostgresSource, target: SqlTarget) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
     try:
         read_after = source.snapshot()
@@ -45,26 +44,23 @@ def mapped_tables(config: Config, source: PostgresSource, target: PostgresTarget
         raise config.locate(error) from None
 
 
-def entries_of(config: Config, source: PostgresSource, target: PostgresTarget) -> tuple[Entry, ...]:
+def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tuple[Entry, ...]:
     """The mapping resolved against both catalogues. Raises ConfigError with all problems, by their path."""
-    with translated("source", source.url):
-        sources = load_tables(source.connection(), names := {spec.source_name for spec in config.tables})
-        if len(sources) < len(names):
-            sources = load_tables(source.connection())  # all of them, to say which name was meant
+    sources = source.tables(names := sorted({spec.source_name for spec in config.tables}))
+    if len(sources) < len(names):
+        sources = source.tables()  # all of them, to say which name was meant
     targets = target.tables(wanted := sorted({spec.target_name for spec in config.tables}))
     if len(targets) < len(wanted):
         targets = target.tables()
     return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()))
 
 
-def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: PostgresTarget) -> None:
+def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: SqlTarget) -> None:
     """Raises ConfigError with every right that is missing on a mapped table, and the statement that grants it."""
-    with translated("source", source.url):
-        names = {(entry.source.schema, entry.source.name) for entry in entries}
-        lacking = {("from", grant.table): grant for grant in table_grants(source.connection(), names, READS)}
-    names = {(entry.target.schema, entry.target.name) for entry in entries}
-    with target.begin() as transaction:
-        lacking |= {("to", grant.table): grant for grant in table_grants(transaction.raw, names, WRITES)}
+    names = sorted({(entry.source.schema, entry.source.name) for entry in entries})
+    lacking = {("from", grant.table): grant for grant in source.missing_grants(names, READS)}
+    names = sorted({(entry.target.schema, entry.target.name) for entry in entries})
+    lacking |= {("to", grant.table): grant for grant in target.missing_grants(names, WRITES)}
     problems = [
         Problem(("tables", entry.index, field), f"the role may not {_rights(grant)} {table}", grant.mend.rstrip(";"))
         for entry in entries
@@ -81,7 +77,7 @@ def _rights(grant: MissingGrant) -> str:
 
 
 def checked(
-    entries: Sequence[Entry], target: PostgresTarget, read_after: Snapshot, *, triggers_fire: bool
+    entries: Sequence[Entry], target: SqlTarget, read_after: Snapshot, *, triggers_fire: bool
 ) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with everything that does not travel or does not fit.
 
@@ -105,7 +101,7 @@ def checked(
 
 
 def _mapped(
-    number: int, table: Table, entries: tuple[Entry, ...], target: PostgresTarget, read_after: Snapshot
+    number: int, table: Table, entries: tuple[Entry, ...], target: SqlTarget, read_after: Snapshot
 ) -> MappedTable:
     wanted = frozenset().union(*(entry.inputs for entry in entries))
     wires = wire_columns(table, wanted)
@@ -137,7 +133,7 @@ def _foreign_keys(entry: Entry) -> list[Problem]:
     ]
 
 
-def _types(mapped: MappedTable, entry: Entry, target: PostgresTarget) -> list[Problem]:
+def _types(mapped: MappedTable, entry: Entry, target: SqlTarget) -> list[Problem]:
     try:
         return compare_types(entry, target.describe(mapped, entry))
     except FatalError as error:

@@ -16,8 +16,8 @@ from connectors.postgresql.publication import publication
 from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.slots import Slot, lost
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
-from connectors.postgresql.transaction import TargetTransaction
+from connectors.sql.target import SqlTarget
+from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.prepare import Topic, fingerprint_problems
@@ -42,7 +42,7 @@ class Start:
     def __init__(
         self,
         source: PostgresSource,
-        target: PostgresTarget,
+        target: SqlTarget,
         control: ControlStore,
         barrier: Barrier,
         ends: Callable[[Iterable[str]], Mapping[tuple[str, int], int]],
@@ -104,7 +104,7 @@ class Start:
 
     def _check(
         self,
-        transaction: TargetTransaction,
+        transaction: SqlTransaction,
         tables: Mapping[str, MappedTable],
         topics: Mapping[str, Topic],
         messages: Topic,
@@ -148,7 +148,7 @@ class Start:
                 self._plan_chunks(transaction, mapped)
                 log.info("table joins the pipeline", extra={"table": name})
 
-    def _note(self, transaction: TargetTransaction, topics: Mapping[str, Topic]) -> None:
+    def _note(self, transaction: SqlTransaction, topics: Mapping[str, Topic]) -> None:
         """The topics' ends first, the transaction id after them."""
         ends = self._ends([topic.name for topic in topics.values()])
         names = {topic.name: name or None for name, topic in topics.items()}
@@ -168,7 +168,7 @@ class Start:
             ),
         )
 
-    def _plan_chunks(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
+    def _plan_chunks(self, transaction: SqlTransaction, mapped: MappedTable) -> None:
         bounds = self._source.bounds(mapped.table, mapped.form.columns, self._chunk_rows)
         expected = self._source.rows_estimate(mapped.table)
         self._control.tables.add(transaction.control, mapped.name, expected)
@@ -176,7 +176,7 @@ class Start:
         for entry in mapped.entries:
             self._control.pipeline.put_fingerprint(transaction.control, entry.name, entry.fingerprint)
 
-    def _refuse_rows(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
+    def _refuse_rows(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         problems = [
             Problem(
                 ("tables", entry.index, "to"),
@@ -209,7 +209,7 @@ class Start:
         with self._target.begin() as transaction:
             reload(self._control, transaction, mapped)
 
-    def _forget(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
+    def _forget(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         """As if the pipeline had never been: its rows and its state go."""
         self._control.pipeline.lock_start(transaction.control)
         for mapped in tables.values():
@@ -217,13 +217,13 @@ class Start:
         self._control.forget(transaction.control)
         log.warning("the pipeline starts over: its target tables were emptied")
 
-    def _empty(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
+    def _empty(self, transaction: SqlTransaction, mapped: MappedTable) -> None:
         refuse_kept(mapped)
         self._control.positions.lock_table(transaction.control, mapped.name)
         transaction.truncate(mapped)
 
 
-def reload(control: ControlStore, transaction: TargetTransaction, mapped: MappedTable) -> None:
+def reload(control: ControlStore, transaction: SqlTransaction, mapped: MappedTable) -> None:
     """Rule 10 by request: empty what the table feeds, and have every chunk of it read again. Raises ConfigError.
 
     The chunks first: a worker that is about to finish one either has, and its rows are emptied too, or it cannot.

@@ -16,11 +16,11 @@ from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client
-from connectors.postgresql.chunk_copy import Pushdown, probe
-from connectors.postgresql.session import statement_limit, translated
-from connectors.postgresql.sides import Reader
+from connectors.postgresql.session import statement_limit
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
+from connectors.seams import Pushdown
+from connectors.sql.sides import Reader
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config.model import Config
@@ -210,11 +210,9 @@ class Parts:
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
-        source = self.source()
-        same = source.locale() == self.target.locale()
+        source, locale = self.source(), self.target.locale()
         try:
-            with translated("source", source.url):
-                return {n: (m, probe(source.connection(), m, same_locale=same)) for n, m in tables.items()}
+            return {n: (m, source.pushdown(m, self.target.dialect, locale)) for n, m in tables.items()}
         finally:
             source.close()
 

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from connectors.postgresql import statements
+from connectors.seams import MissingGrant
 from mappers.mapping import Column, Table, UniqueConstraint
 
 _SQL = statements.load("catalogue.sql")
@@ -40,17 +41,6 @@ class ServerFacts:
     """The cluster's own number, which survives restarts and not re-creation; None where it may not be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class MissingGrant:
-    """Rights that the current user lacks on a table, and the SQL that a privileged user runs to mend it."""
-
-    table: str
-    privileges: tuple[str, ...]
-    schema_usage: bool
-    """USAGE on the schema is missing too."""
-    mend: str
-
-
 def load_tables(conn: psycopg.Connection[Any], names: Names | None = None) -> dict[str, Table]:
     """The named tables, or all of the user's, by full name. A name that is not there is absent from the answer.
 
@@ -71,6 +61,18 @@ def load_tables(conn: psycopg.Connection[Any], names: Names | None = None) -> di
 def load_functions(conn: psycopg.Connection[Any]) -> frozenset[str]:
     """Names of built-in functions whose every overload is immutable and gives one value for one row."""
     return frozenset(row["name"] for row in _fetch(conn, "functions"))
+
+
+def locale_of(connection: psycopg.Connection[Any]) -> str:
+    """Provider, collation and character type of the database, as one text."""
+    query = (
+        "SELECT concat_ws('/', d->>'encoding', d->>'datlocprovider', d->>'datcollate', d->>'datctype',"
+        " d->>'datlocale', d->>'daticulocale', d->>'datcollversion')"
+        " FROM (SELECT to_jsonb(x) AS d FROM pg_database x WHERE datname = current_database()) y"
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def server_facts(conn: psycopg.Connection[Any]) -> ServerFacts:

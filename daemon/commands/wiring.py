@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.connect import Connect
 from connectors.kafka.topics import admin_client, table_topics
-from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.doctor import READ_ONLY
-from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
@@ -69,8 +67,7 @@ def source_functions(parts: Parts) -> FunctionCatalog:
     """The functions that a predicate over the source may call."""
     source = parts.source()
     try:
-        with translated("source", source.url):
-            return FunctionCatalog(load_functions(source.connection()))
+        return FunctionCatalog(source.functions())
     finally:
         source.close()
 

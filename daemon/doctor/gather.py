@@ -121,9 +121,9 @@ def _source(case: Case, sides: Sides, old_s: float) -> SourceState:
 
 
 def _target(case: Case, sides: Sides, old_s: float) -> TargetState:
-    with sides.target.begin() as transaction:
+    with sides.target.raw() as raw:
         names = case.target_names.values()
-        return target_state(transaction.raw, server_of(sides.target.url), names, DEFAULT_SCHEMA, old_s)
+        return target_state(raw, server_of(sides.target.url), names, DEFAULT_SCHEMA, old_s)
 
 
 def _control(sides: Sides) -> ControlState:

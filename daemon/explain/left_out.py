@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.postgresql.preview import passing
-from connectors.postgresql.transaction import TargetTransaction
 from connectors.seams import Staged
+from connectors.sql.preview import passing
+from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.explain.key_history import Outcome, Told
 
@@ -14,7 +14,7 @@ Place = tuple[str, int, int]
 """(topic, partition, offset)."""
 
 
-def left_out(transaction: TargetTransaction, mapped: MappedTable, told: Sequence[Told]) -> set[Place]:
+def left_out(transaction: SqlTransaction, mapped: MappedTable, told: Sequence[Told]) -> set[Place]:
     """The places of those events of one table. A row whose filter cannot be computed from the event is not among them.
 
     Stages rows: the transaction is to be rolled back.

@@ -10,10 +10,9 @@ from connectors.chunks import Ledger, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import Decode
 from connectors.kafka.log import LogReader
-from connectors.postgresql.rehearsal import Rehearsal
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
 from connectors.snapshot import Snapshot, widen
+from connectors.sql.target import Rehearsal, SqlTarget
 from connectors.tables import MappedTable
 from daemon.explain.key_history import Outcome, Partition, Seen, Told, filtered
 from daemon.explain.left_out import left_out
@@ -37,7 +36,7 @@ class BatchBench:
 
     tables: Mapping[str, MappedTable]
     source: PostgresSource
-    target: PostgresTarget
+    target: SqlTarget
     control: ControlStore
     desk: DeadLetterDesk
     log: Callable[[], LogReader]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from connectors.change import Change, Key
 from connectors.chunks import Bound
 from connectors.control.store import ControlStore
-from connectors.postgresql.keys import finder
+from connectors.keys import finder
 from connectors.seams import Source
 from connectors.snapshot import Snapshot, widen
 from connectors.tables import MappedTable

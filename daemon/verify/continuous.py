@@ -14,7 +14,7 @@ from connectors.chunks import ChunkState
 from connectors.control.store import ControlStore
 from connectors.control.verification import Purpose, SweepRow
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
+from connectors.sql.target import SqlTarget
 from daemon.config.sections import VerifySection
 from daemon.http.health import Health
 from daemon.metrics import Metrics
@@ -47,7 +47,7 @@ class Duties:
     entries: Collection[str]
     slot: str
     source: PostgresSource
-    target: PostgresTarget
+    target: SqlTarget
     control: ControlStore
     section: VerifySection
     metrics: Metrics

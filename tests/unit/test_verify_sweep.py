@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from connectors.chunks import Range
 from connectors.control.verification import SliceResult, SliceRow
-from connectors.postgresql.compare import Range
-from connectors.postgresql.sides import Hashed, Reader, Seen, Shape, Sums
+from connectors.postgresql.dialect import POSTGRESQL
 from connectors.seams import TextRow
+from connectors.sql.sides import Hashed, Reader, Seen, Shape, Sums
 from daemon.verify.confirm import Confirmer, Ranges
 from daemon.verify.slices import ranges
 from daemon.verify.suspects import Difference
@@ -134,7 +135,7 @@ class Record:
 
 
 def job(entry: Entry, done: Collection[int] = ()) -> Job:
-    shape = Shape(cast("Any", _Mapped()), entry, True, 0, 256)
+    shape = Shape(cast("Any", _Mapped()), entry, POSTGRESQL, True, entry is not COMPUTED, 0, 256)
     if entry is COMPUTED:
         return Job(shape, (SliceRow(0, None, None),))
     parts = enumerate(ranges(EDGES))

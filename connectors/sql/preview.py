@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from connectors.postgresql.forms import equal, readable
-from connectors.postgresql.merge import cast, passes
-from connectors.postgresql.stage import GONE, NUMBER
-from connectors.postgresql.transaction import TargetTransaction
+from connectors.sql.dialect import GONE, NUMBER, Dialect
+from connectors.sql.merge import cast, made_by, passes
+from connectors.sql.transaction import SqlTransaction
 from mappers.mapping import Entry
 from mappers.projection import qualified, quote
 
 TextValues = Mapping[str, str | None]
-"""Target column -> its value, in a text that differs where the value does (`forms`)."""
+"""Target column -> its value, in a text that differs where the value does (`Values.text`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +36,31 @@ class Compared:
         return (self.expected is None) == (self.found is None) and not self.differing
 
 
-def compare(transaction: TargetTransaction, entry: Entry, relation: str) -> list[Compared]:
+def compare(transaction: SqlTransaction, entry: Entry, relation: str) -> list[Compared]:
     """Every staged row beside its target row; several where several target rows carry its source key."""
-    rows = transaction.raw.execute(comparison(entry, relation).encode()).fetchall()
-    return [_compared(entry, row) for row in rows]
+    d = transaction.dialect
+    return [_compared(d, entry, row) for row in transaction.rows(comparison(d, entry, relation))]
 
 
-def comparison(entry: Entry, relation: str) -> str:
+def comparison(d: Dialect, entry: Entry, relation: str) -> str:
     """The query of `compare`: ordinal, whether the row passes, whether a target row is there, then both, by column."""
-    taken, match = passes(entry), _match(entry)
-    values = ", ".join(_column(entry, column.name) for column in entry.columns)
+    values = ", ".join(_column(d, entry, column.name) for column in entry.columns)
     return (
-        f"SELECT s.{NUMBER}, ({taken}), t.ctid IS NOT NULL, {values} FROM {relation} AS s "
-        f"LEFT JOIN {qualified(entry.target)} AS t ON {match} ORDER BY 1"
+        f"SELECT s.{NUMBER}, ({passes(entry)}), t.{quote(entry.key[0])} IS NOT NULL, {values} FROM {relation} AS s "
+        f"LEFT JOIN {qualified(entry.target)} AS t ON {made_by(d, entry)} ORDER BY 1"
     )
 
 
-def _column(entry: Entry, name: str) -> str:
+def _column(d: Dialect, entry: Entry, name: str) -> str:
     kind = entry.target.column(name).type
-    made, held = readable(cast(entry, name), kind), readable(f"t.{quote(name)}", kind)
+    made, held = d.values.text(cast(d, entry, name), kind), d.values.text(f"t.{quote(name)}", kind)
     return f"CASE WHEN {passes(entry)} THEN {made} END, {held}"
 
 
-def _match(entry: Entry) -> str:
-    if entry.key_is_derived:
-        pairs = [(key, cast(entry, key)) for key in entry.key]
-    else:
-        pairs = [(c, f"s.{quote(column)}") for c, column in zip(entry.carrier, entry.source_key, strict=True)]
-    return " AND ".join(f"t.{quote(column)} = {value}" for column, value in pairs)
-
-
-def _compared(entry: Entry, row: tuple[object, ...]) -> Compared:
+def _compared(d: Dialect, entry: Entry, row: tuple[object, ...]) -> Compared:
     number, taken, there, *values = row
     made, held = _texts(entry, values[0::2]), _texts(entry, values[1::2])
-    differing = [name for name in made if not equal(entry.target.column(name).type, made[name], held[name])]
+    differing = [name for name in made if not d.values.equal(entry.target.column(name).type, made[name], held[name])]
     return Compared(
         int(str(number)),
         made if taken else None,
@@ -84,7 +74,7 @@ def _texts(entry: Entry, values: list[object]) -> TextValues:
     return {name: None if value is None else str(value) for name, value in zip(names, values, strict=True)}
 
 
-def passing(transaction: TargetTransaction, entry: Entry, relation: str) -> set[int]:
+def passing(transaction: SqlTransaction, entry: Entry, relation: str) -> set[int]:
     """Ordinals of staged rows that belong into the entry's target table."""
     query = f"SELECT s.{NUMBER} FROM {relation} AS s WHERE NOT s.{GONE} AND {passes(entry)}"
-    return {int(row[0]) for row in transaction.raw.execute(query.encode())}
+    return {int(row[0]) for row in transaction.rows(query)}

@@ -9,45 +9,55 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
-import psycopg
-
-from connectors.chunks import Bound, ChunkRow, ChunkState
-from connectors.postgresql import compare, key_space
-from connectors.postgresql.chunk_copy import copy_text
-from connectors.postgresql.compare import Range, Rows
-from connectors.postgresql.session import translated
-from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.stage import NUMBER
-from connectors.postgresql.target import PostgresTarget
-from connectors.postgresql.transaction import TargetTransaction, stage_of
-from connectors.seams import StagedText, TextRow
+from connectors.chunks import Bound, Range
+from connectors.seams import Reading, Source, StagedText, TextRow
+from connectors.sql import compare
+from connectors.sql.compare import Rows
+from connectors.sql.dialect import NUMBER, Dialect
+from connectors.sql.target import SqlTarget
+from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
-from mappers.mapping import Entry, Table
+from connectors.transfer import copy_text
+from mappers.mapping import Entry
 
 Sums = dict[int, tuple[int, int]]
 """Bucket -> (rows, sum of their hashes)."""
-FOR_VERIFICATION = "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0"
-"""A slice is too short for a compiler, and its pace is the daemon's to choose, not the planner's."""
-
 SAMPLE_ABOVE_ROWS = 200_000
 """Slices may be uneven: above so many rows they are cut by a sample of pages, which costs no walk over the index."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shape:
-    """How an entry is compared. pushed: the source runs the projection. buckets: a power of two.
+    """How an entry is compared. dialect: the target's. pushed: the source runs the projection.
 
+    aligned: a range of source keys and the same range of target keys hold the same rows. buckets: a power of two.
     parts: how many of `compare.PARTS` parts of the keys are looked at.
     """
 
     mapped: MappedTable
     entry: Entry
+    dialect: Dialect
     pushed: bool
+    aligned: bool
     seed: int
     buckets: int
     parts: int = compare.PARTS
+
+    @cached_property
+    def types(self) -> tuple[str, ...]:
+        """The types of the target's columns, in the entry's order."""
+        return tuple(self.entry.target.column(column.name).type for column in self.entry.columns)
+
+    def equal(self, one: TextRow, other: TextRow) -> bool:
+        """Whether two rows of the entry's target are equal, column by column."""
+        return all(map(self.dialect.values.equal, self.types, one, other))
+
+    def equal_at(self, index: int, one: str | None, other: str | None) -> bool:
+        """Whether two values of one column are equal."""
+        return self.dialect.values.equal(self.types[index], one, other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,42 +83,44 @@ class Side:
 
     def __init__(self, shape: Shape, rows: Callable[[Range], Rows], run: Callable[[str], list[Any]]) -> None:
         self._shape = shape
+        self._dialect = shape.dialect
         self._all = rows
         self._run = run
 
     def total(self, part: Range) -> tuple[int, int]:
         """(rows, sum of their hashes) of the whole range."""
-        ((rows, total),) = self._run(compare.total(self._shape.entry, self._rows(part), self._shape.seed))
+        shape = self._shape
+        ((rows, total),) = self._run(compare.total(self._dialect, shape.entry, self._rows(part), shape.seed))
         return rows, int(total)
 
     def sums(self, part: Range) -> Sums:
         """The sums of the range's rows, by bucket."""
         shape = self._shape
-        found = self._run(compare.sums(shape.entry, self._rows(part), shape.seed, shape.buckets))
-        return {bucket: (rows, int(total)) for bucket, rows, total in found}
+        found = self._run(compare.sums(self._dialect, shape.entry, self._rows(part), shape.seed, shape.buckets))
+        return {int(bucket): (rows, int(total)) for bucket, rows, total in found}
 
     def hashes(self, part: Range, wanted: Collection[int]) -> list[Hashed]:
         """The rows of the range that are in these buckets."""
-        shape = self._shape
-        found = self._run(compare.hashes(shape.entry, self._rows(part), shape.seed, shape.buckets, wanted))
+        shape, rows = self._shape, self._rows(part)
+        found = self._run(compare.hashes(self._dialect, shape.entry, rows, shape.seed, shape.buckets, wanted))
         width = len(shape.entry.key)
-        return [Hashed(row[0], row[1 : width + 1], row[width + 1 :] or None) for row in found]
+        return [Hashed(row[0], tuple(row[1 : width + 1]), tuple(row[width + 1 :]) or None) for row in found]
 
     def origins(self, part: Range, keys: Sequence[TextRow]) -> dict[TextRow, TextRow]:
         """Target key -> source key, of the source rows in the range that make rows with these target keys."""
-        found = self._run(compare.origins(self._shape.entry, self._rows(part), keys))
+        found = self._run(compare.origins(self._dialect, self._shape.entry, self._rows(part), keys))
         width = len(self._shape.entry.source_key)
-        return {row[width:]: row[:width] for row in found}
+        return {tuple(row[width:]): tuple(row[:width]) for row in found}
 
     def _rows(self, part: Range) -> Rows:
         shape, rows = self._shape, self._all(part)
-        return rows if shape.parts == compare.PARTS else compare.sampled(shape.entry, rows, shape.parts)
+        return rows if shape.parts == compare.PARTS else compare.sampled(self._dialect, shape.entry, rows, shape.parts)
 
 
 class Reader:
     """Reads both sides, for one thread. Both connections are its own."""
 
-    def __init__(self, source: PostgresSource, target: PostgresTarget) -> None:
+    def __init__(self, source: Source, target: SqlTarget) -> None:
         self._source = source
         self._target = target
 
@@ -120,60 +132,60 @@ class Reader:
     @contextmanager
     def source(self, shape: Shape) -> Iterator[Side]:
         """The source's rows at a new snapshot, as target rows."""
-        mapped, entry = shape.mapped, shape.entry
+        mapped, entry, d = shape.mapped, shape.entry, shape.dialect
         with self._source.reading(mapped.table) as reading:
-            reading.connection.execute(FOR_VERIFICATION)
+            reading.prepare()
             if shape.pushed:
 
                 def rows(part: Range) -> Rows:
-                    relation = compare.relation(mapped, compare.source_range(mapped, part))
-                    return compare.projected(mapped, entry, relation)
+                    relation = compare.relation(d, mapped, compare.source_range(d, mapped, part))
+                    return compare.projected(d, mapped, entry, relation, staged=False)
 
-                yield Side(shape, rows, self._asked(reading.connection))
+                yield Side(shape, rows, reading.ask)
                 return
             with self._target.begin() as transaction:
-                transaction.raw.execute(FOR_VERIFICATION)
-                staging = _Staging(shape, reading.connection, transaction)
-                yield Side(shape, staging.rows, _asked(transaction))
+                transaction.prepare()
+                yield Side(shape, _Staging(shape, reading, transaction).rows, transaction.rows)
 
     @contextmanager
     def target(self, shape: Shape) -> Iterator[Side]:
         """The target's rows at a new snapshot."""
-        with self._target.begin() as transaction:
-            transaction.raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            transaction.raw.execute(FOR_VERIFICATION)
+        d = shape.dialect
+        with self._target.begin(one_snapshot=True) as transaction:
+            transaction.prepare()
 
             def rows(part: Range) -> Rows:
-                return compare.stored(shape.entry, compare.target_range(shape.entry, part))
+                return compare.stored(d, shape.entry, compare.target_range(d, shape.entry, part))
 
-            yield Side(shape, rows, _asked(transaction))
+            yield Side(shape, rows, transaction.rows)
 
     def source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
         """Source key -> what the mapping makes of its row, for those that have one."""
         if not keys:
             return {}
-        mapped, entry, width = shape.mapped, shape.entry, len(shape.entry.source_key)
+        mapped, entry, d, width = shape.mapped, shape.entry, shape.dialect, len(shape.entry.source_key)
         with self._source.reading(mapped.table) as reading:
-            ask = self._asked(reading.connection)
             if shape.pushed:
-                rows = compare.projected(mapped, entry, compare.relation(mapped, compare.source_among(mapped, keys)))
-                found = ask(compare.contents(entry, rows, [*rows.origin, f"s.{compare.VERSION}"]))
-                return {row[:width]: _seen(entry, row[width], row[width + 1 :]) for row in found}
-            read = ask(compare.texts(mapped, keys))
+                relation = compare.relation(d, mapped, compare.source_among(d, mapped, keys))
+                rows = compare.projected(d, mapped, entry, relation, staged=False)
+                found = reading.ask(compare.contents(d, entry, rows, [*rows.origin, f"s.{compare.VERSION}"]))
+                return {tuple(row[:width]): _seen(entry, row[width], row[width + 1 :]) for row in found}
+            read = list(reading.versions(mapped.table, mapped.form, mapped.columns, keys).items())
         with self._target.begin() as transaction:
-            staged: list[StagedText] = [(number, False, row[width + 1 :]) for number, row in enumerate(read)]
-            rows = compare.projected(mapped, entry, transaction.stage_text(mapped, staged))
-            found = _asked(transaction)(compare.contents(entry, rows, [f"s.{NUMBER}"]))
-        return {read[row[0]][:width]: _seen(entry, read[row[0]][width], row[1:]) for row in found}
+            staged: list[StagedText] = [(number, False, row) for number, (_, (_, row)) in enumerate(read)]
+            rows = compare.projected(d, mapped, entry, transaction.stage_text(mapped, staged), staged=True)
+            found = transaction.rows(compare.contents(d, entry, rows, [f"s.{NUMBER}"]))
+        return {read[row[0]][0]: _seen(entry, read[row[0]][1][0], row[1:]) for row in found}
 
     def target_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
         """Target key -> its row, for those that have one."""
         if not keys:
             return {}
-        rows = compare.stored(shape.entry, compare.target_among(shape.entry, keys))
-        query = f"{compare.contents(shape.entry, rows, ['t.xmin::text'])} WHERE {rows.where}"
+        d = shape.dialect
+        rows = compare.stored(d, shape.entry, compare.target_among(d, shape.entry, keys))
+        query = compare.contents(d, shape.entry, rows, [compare.target_version(d, shape.entry)])
         with self._target.begin() as transaction:
-            found = [_seen(shape.entry, row[0], row[1:]) for row in _asked(transaction)(query)]
+            found = [_seen(shape.entry, row[0], row[1:]) for row in transaction.rows(f"{query} WHERE {rows.where}")]
         return {row.key: row for row in found if row.key is not None}
 
     def recent(self, shape: Shape, xid: int, limit: int) -> list[tuple[TextRow, TextRow]]:
@@ -181,13 +193,14 @@ class Reader:
 
         A walk over the whole source table; none where the target runs the projection.
         """
-        mapped, entry, width = shape.mapped, shape.entry, len(shape.entry.key)
+        mapped, entry, d, width = shape.mapped, shape.entry, shape.dialect, len(shape.entry.key)
         if not shape.pushed:
             return []
-        rows = compare.projected(mapped, entry, compare.relation(mapped, compare.since(xid)))
         with self._source.reading(mapped.table) as reading:
-            found = self._asked(reading.connection)(compare.recent(entry, rows, limit))
-        return [(row[:width], row[width:]) for row in found]
+            relation = compare.relation(d, mapped, reading.since(xid))
+            rows = compare.projected(d, mapped, entry, relation, staged=False)
+            found = reading.ask(compare.recent(d, entry, rows, limit))
+        return [(tuple(row[:width]), tuple(row[width:])) for row in found]
 
     def origins(self, shape: Shape, parts: Sequence[Range], keys: Sequence[TextRow]) -> dict[TextRow, TextRow]:
         """Target key -> source key, of the source rows that make these target keys: a walk over these ranges."""
@@ -199,8 +212,7 @@ class Reader:
 
     def rows_estimate(self, shape: Shape) -> int:
         """How many rows the source table has, as its planner believes now."""
-        with translated("source", self._source.url):
-            return key_space.estimate(self._source.connection(), shape.mapped.table)
+        return self._source.planned_rows(shape.mapped.table)
 
     def bounds(self, shape: Shape, slice_rows: int) -> tuple[list[Bound], list[Bound]]:
         """Where to cut both key spaces so that a slice has about `slice_rows` rows: the source's, the target's.
@@ -208,29 +220,21 @@ class Reader:
         The target's are the source's where both have the same order.
         """
         mapped, entry, rows = shape.mapped, shape.entry, self.rows_estimate(shape)
-        with translated("source", self._source.url):
-            table = replace(mapped.table, rows_estimate=rows)
-            source = _bounds(self._source.connection(), table, mapped.form.columns, slice_rows)
-        if compare.aligned(entry):
+        table = replace(mapped.table, rows_estimate=rows)
+        source = self._source.bounds(table, mapped.form.columns, slice_rows, SAMPLE_ABOVE_ROWS)
+        if shape.aligned:
             return source, source
+        table = replace(entry.target, rows_estimate=rows)
         with self._target.begin() as transaction:
-            table = replace(entry.target, rows_estimate=rows)
-            return source, _bounds(transaction.raw, table, entry.key, slice_rows)
-
-    def _asked(self, connection: psycopg.Connection) -> Callable[[str], list[Any]]:
-        def ask(query: str) -> list[Any]:
-            with translated("source", self._source.url):
-                return connection.execute(query.encode()).fetchall()
-
-        return ask
+            return source, transaction.bounds(table, entry.key, slice_rows, SAMPLE_ABOVE_ROWS)
 
 
 class _Staging:
     """The source's rows as text in the target's staging table, a range at a time: the target runs the projection."""
 
-    def __init__(self, shape: Shape, connection: psycopg.Connection, transaction: TargetTransaction) -> None:
+    def __init__(self, shape: Shape, reading: Reading, transaction: SqlTransaction) -> None:
         self._shape = shape
-        self._connection = connection
+        self._reading = reading
         self._transaction = transaction
         self._held: Range | None = None
 
@@ -238,21 +242,12 @@ class _Staging:
         """Bring the range's rows in, unless they are there."""
         mapped = self._shape.mapped
         if self._held != part:
-            chunk = ChunkRow(mapped.name, 0, part.lower, part.upper, ChunkState.DONE)
-            copy_text(self._connection, self._transaction, mapped, chunk, (), lambda size: None)
+            copy_text(self._reading, self._transaction, mapped, part, (), lambda size: None)
             self._held = part
-        stage = stage_of(mapped)
-        return compare.projected(mapped, self._shape.entry, stage.typed(stage.text_name))
-
-
-def _bounds(connection: psycopg.Connection, table: Table, key: Sequence[str], slice_rows: int) -> list[Bound]:
-    return key_space.bounds(connection, table, key, slice_rows, SAMPLE_ABOVE_ROWS)
-
-
-def _asked(transaction: TargetTransaction) -> Callable[[str], list[Any]]:
-    return lambda query: transaction.raw.execute(query.encode()).fetchall()
+        relation = self._transaction.text_relation(mapped)
+        return compare.projected(self._shape.dialect, mapped, self._shape.entry, relation, staged=True)
 
 
 def _seen(entry: Entry, version: object, row: tuple[Any, ...]) -> Seen:
     taken, width = row[0], len(entry.key)
-    return Seen(str(version), row[1 : width + 1] if taken else None, row[width + 1 :] if taken else None)
+    return Seen(str(version), tuple(row[1 : width + 1]) if taken else None, tuple(row[width + 1 :]) if taken else None)
