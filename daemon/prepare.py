@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.kafka.topics import Topics, message_topic, table_topics
 from connectors.postgresql.keys import key_form
@@ -14,9 +14,10 @@ from connectors.snapshot import Snapshot
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.config.model import Config
+from daemon.reference_tables import reader
 from mappers.errors import ConfigError, FatalError, Problem
 from mappers.functions import FunctionCatalog
-from mappers.mapping import Entry, Table
+from mappers.mapping import NOTHING, Entry, Makers, Table
 from mappers.resolve import resolve
 from mappers.types import compare_types
 
@@ -52,7 +53,7 @@ def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tup
     targets = target.tables(wanted := sorted({spec.target_name for spec in config.tables}))
     if len(targets) < len(wanted):
         targets = target.tables()
-    return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()))
+    return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()), reader(source))
 
 
 def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: SqlTarget) -> None:
@@ -94,7 +95,8 @@ def checked(
             continue
         tables[mapped.name] = mapped
         for entry in mine:
-            problems += (_foreign_keys(entry) if triggers_fire else []) + _types(mapped, entry, target)
+            (part,) = (part for part in mapped.parts if entry in part.entries)
+            problems += (_foreign_keys(entry) if triggers_fire else []) + _types(part, entry, target)
     if problems:
         raise ConfigError(problems)
     return tables
@@ -111,7 +113,23 @@ def _mapped(
         problem = f"a key of type {error} cannot be followed: its text form is not exact"
         raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
     types = target.known_types(table, [wire.name for wire in wires])
-    return MappedTable(number, table, entries, wires, types, form, read_after)
+    mapped = MappedTable(number, table, entries, wires, types, form, read_after)
+    ways = list(dict.fromkeys(entry.makers for entry in entries))
+    if ways == [NOTHING]:
+        return mapped
+    return replace(mapped, divided=tuple(_part(mapped, place, makers, target) for place, makers in enumerate(ways, 1)))
+
+
+PART = 1_000_000
+"""Parts are numbered beyond all tables: their staging tables have names of their own."""
+
+
+def _part(mapped: MappedTable, place: int, makers: Makers, target: SqlTarget) -> MappedTable:
+    """The entries for which the same is made of a row."""
+    mine = tuple(entry for entry in mapped.entries if entry.makers == makers)
+    made = target.known_types(makers.extended(mapped.table), [column.name for column in makers.columns])
+    number = mapped.number + place * PART
+    return replace(mapped, number=number, entries=mine, types={**mapped.types, **made}, makers=makers)
 
 
 def _placed(problem: Problem, entry: Entry) -> Problem:

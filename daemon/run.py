@@ -23,6 +23,7 @@ from daemon.http.resync import endpoint
 from daemon.http.server import Answer, Post, Server, serve
 from daemon.logs import configure
 from daemon.metrics import Metrics
+from daemon.reference_tables import changed
 from daemon.resync.on_demand import OnDemand
 from daemon.start import check_slot
 from daemon.status import status_of
@@ -43,6 +44,8 @@ HELD_S = 0.05
 IDLE_S = 0.2
 TEND_S = 0.5
 SLOT_S = 5.0
+REFERENCE_S = 10.0
+"""Between looks at the tables that lookups have read."""
 GC_THRESHOLDS = (20_000, 50, 100)
 """Events make no cycles of garbage; with Python's own thresholds, looking for them costs a quarter of the CPU time."""
 
@@ -59,7 +62,7 @@ class Daemon:
         self._buffer = Buffer(time.monotonic)
         self._server: Server | None = None
         self._waiting_for = "start"
-        self._tended = self._slot_seen = 0.0
+        self._tended = self._slot_seen = self._references_seen = 0.0
         self._source = parts.source()
         self._heartbeat: Heartbeat | None = None
         self._watch = Watch(metrics, time.monotonic)
@@ -259,10 +262,22 @@ class Daemon:
             return
         self._slot_seen = now
         self._look_at_letters()
+        self._look_at_references(now)
         try:
             slot = self._source.slot(self._parts.config.source.slot)
             self._watch.slot(slot)
             check_slot(slot, self._parts.config.source.slot, f"source {server_of(self._source.url)}")
+        except TransientError as error:
+            self._source.close()
+            self._failed(error)
+
+    def _look_at_references(self, now: float) -> None:
+        entries = [entry for mapped in self._tables.values() for entry in mapped.entries if entry.makers.functions]
+        if not entries or now - self._references_seen < REFERENCE_S:
+            return
+        self._references_seen = now
+        try:
+            changed(self._parts.config, entries, self._source)
         except TransientError as error:
             self._source.close()
             self._failed(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -130,7 +131,12 @@ class Parts:
         return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
 
     def tables(self) -> dict[str, MappedTable]:
-        """The mapping against both catalogues. Raises ConfigError with all problems."""
+        """The mapping against both catalogues. Raises ConfigError with all problems.
+
+        The mapping's Python functions may be in modules beside the configuration.
+        """
+        if (beside := str(self.path.resolve().parent)) not in sys.path:
+            sys.path.append(beside)
         source = self.source()
         try:
             return mapped_tables(self.config, source, self.target)

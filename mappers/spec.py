@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from mappers.names import split_name
+from mappers.rows_spec import ExplodeSpec, FunctionSpec
 
 __all__ = ["SqlText", "TableSpec", "split_name"]
 
@@ -59,6 +60,13 @@ class TableSpec(BaseModel):
     where: Annotated[str, BeforeValidator(sql_text)] | None = Field(
         default=None,
         description="Only source rows for which this is true are migrated; a row that stops matching is deleted.",
+    )
+    functions: list[FunctionSpec] = Field(
+        default_factory=list,
+        description="Columns that are computed from a source row before the mapping sees it, beside the source's own.",
+    )
+    explode: ExplodeSpec | None = Field(
+        default=None, description="One source row becomes one target row for every element of a list."
     )
     source_key: list[str] | None = Field(
         default=None,

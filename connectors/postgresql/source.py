@@ -22,6 +22,7 @@ from connectors.snapshot import Snapshot
 from connectors.sql.dialect import Dialect
 from connectors.tables import MappedTable
 from mappers.mapping import Table
+from mappers.names import qualified, quote
 
 
 class PostgresSource:
@@ -102,6 +103,13 @@ class PostgresSource:
         with translated("source", self.url):
             return load_tables(self.connection(), names)
 
+    def all_texts(self, table: Table, columns: Sequence[str], limit: int) -> list[TextRow]:
+        """At most so many rows of a table, as text, in no order."""
+        listed = ", ".join(f"{quote(name)}::text" for name in columns)
+        with translated("source", self.url):
+            query = f"SELECT {listed} FROM {qualified(table)} LIMIT {int(limit)}"
+            return self.connection().execute(query.encode()).fetchall()
+
     def missing_grants(self, names: Names, rights: Sequence[str]) -> list[MissingGrant]:
         """What the role may not do with these tables."""
         with translated("source", self.url):
@@ -116,6 +124,8 @@ class PostgresSource:
         """Whether the source can run the projection as the target would. locale: the target's."""
         if target is not POSTGRESQL:
             return Pushdown(False, reason="source and target are different engines")
+        if not mapped.plain:
+            return Pushdown(False, reason="columns or rows are made before the mapping sees them")
         with translated("source", self.url):
             return probe(self.connection(), mapped, same_locale=self.locale() == locale)
 
