@@ -125,7 +125,8 @@ class Filling:
 
     def _travels(self, expression: Expression, path: Path) -> bool:
         """Reports generated inputs: PostgreSQL's logical decoding leaves them out of the stream."""
-        generated = sorted(name for name in expression.inputs if self.source.column(name).generated)
+        columns = {column.name for column in self.source.columns if column.generated}
+        generated = sorted(expression.inputs & columns)
         for name in generated:
             self.report.add(
                 path,

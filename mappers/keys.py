@@ -156,7 +156,7 @@ def check_exploded(
     if not carried or not set(carried) <= keys.keys():
         hint = f"let key have a target column that carries {listed} verbatim"
         report.add(("key",), "an exploded row does not say which source row it is of", hint)
-    if all(expression.inputs <= set(key) for expression in keys.values()):
+    if all(expression.inputs.isdisjoint(explode.inputs) for expression in keys.values()):
         hint = f"let key have a column made of {explode.item}"
         report.add(("key",), "every element of a list would make the same target row", hint)
 

@@ -35,7 +35,8 @@ class RowFunction:
     """Columns computed from a row. call: rows of input values -> rows of output values, as many and in that order.
 
     name: as the configuration has it. outputs: (column, type of `OUTPUTS`). digest: tells it from another one of the
-    same name. unique: different inputs always give different outputs, so that it may make a key.
+    same name. unique: different inputs always give different outputs, so that it may make a key. strict: NULL is given
+    only where an input is NULL.
     """
 
     name: str
@@ -44,12 +45,12 @@ class RowFunction:
     digest: str
     call: Callable[[Sequence[Values]], Sequence[Values]] = field(compare=False)
     unique: bool = False
-    never_null: bool = False
+    strict: bool = False
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """The computed columns, as if the source table had them."""
-        return tuple(Column(name, kind, nullable=not self.never_null) for name, kind in self.outputs)
+        return tuple(Column(name, kind) for name, kind in self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,12 @@ class Makers:
 
     def extended(self, source: Table) -> Table:
         """The source table with the made columns behind its own."""
-        return replace(source, columns=(*source.columns, *self.columns)) if self else source
+        if not self:
+            return source
+        nullable = {column.name for column in source.columns if column.nullable}
+        never = {n for f in self.functions if f.strict and nullable.isdisjoint(f.inputs) for n, _ in f.outputs}
+        made = (replace(column, nullable=column.nullable and column.name not in never) for column in self.columns)
+        return replace(source, columns=(*source.columns, *made))
 
     def digests(self) -> tuple[str, ...]:
         """What tells these makers from others, for the mapping's fingerprint."""
@@ -164,7 +170,7 @@ def _checked(function: RowFunction, values: object) -> Values:
     if not isinstance(values, tuple | list) or len(values) != len(function.outputs):
         raise _refusal(function.name, f"gave something else than {len(function.outputs)} values for a row")
     for value, (name, kind) in zip(values, function.outputs, strict=True):
-        if value is None and not function.never_null:
+        if value is None:
             continue
         wanted = OUTPUTS[kind]
         if not isinstance(value, wanted) or (isinstance(value, bool) and kind != "boolean"):

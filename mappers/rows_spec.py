@@ -115,7 +115,9 @@ class Uuid5Function(_Spec):
 
         digest = _digest("uuid5", self.uuid5, str(space), self.output)
         outputs = ((self.output, "uuid"),)
-        return RowFunction("uuid5", inputs, outputs, digest, lambda rows: list(map(one, rows)), len(inputs) == 1)
+        return RowFunction(
+            "uuid5", inputs, outputs, digest, lambda rows: list(map(one, rows)), unique=len(inputs) == 1, strict=True
+        )
 
 
 class ValuesFunction(_Spec):
@@ -144,7 +146,8 @@ class ValuesFunction(_Spec):
 
         digest = _digest("values", self.values, self.input, self.output, self.missing)
         outputs = ((self.output, "text"),)
-        return RowFunction("values", (self.input,), outputs, digest, lambda rows: list(map(one, rows)))
+        strict = self.missing != "null" and None not in self.values.values()
+        return RowFunction("values", (self.input,), outputs, digest, lambda rows: list(map(one, rows)), strict=strict)
 
 
 class LookupFunction(_Spec):
