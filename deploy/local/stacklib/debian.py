@@ -1,6 +1,7 @@
 """Debian packages, fetched and unpacked by an ordinary user."""
 
 import os
+import pwd
 import shutil
 import time
 from dataclasses import dataclass
@@ -33,15 +34,20 @@ class DebianPackages(Item):
         report(f"{self.name} (Debian packages)", size(target), started)
 
     def _names(self) -> list[str]:
+        """Return the packages."""
         lines = (line.strip() for line in self.lock.read_text().splitlines())
         return [line for line in lines if line and not line.startswith("#")]
 
 
 def _user() -> str:
     """Return the user's name, or its number where it has none."""
-    import pwd
-
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def library_path(root: Path) -> dict[str, str]:
+    """Return the variable that makes unpacked programs find the libraries unpacked beside them; nothing without any."""
+    found = [str(path) for path in sorted((root / "usr" / "lib").glob("*-linux-gnu*"))]
+    return {"LD_LIBRARY_PATH": ":".join(found)} if found else {}

@@ -1,4 +1,4 @@
-"""A MariaDB server from Debian's packages. Where the stack's user is root, it runs as root."""
+"""A MariaDB server from Debian's packages. It runs as the stack's user, root included: it allows that, if told."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from stacklib.cache import MavenFiles
-from stacklib.debian import DebianPackages
+from stacklib.debian import DebianPackages, library_path
 from stacklib.part import Part
 from stacklib.ports import HOST
 from stacklib.processes import Command, environment
@@ -22,6 +22,7 @@ _SETTINGS = (
     "--binlog-format=ROW",
     "--binlog-row-image=FULL",
     "--gtid-domain-id=0",
+    "--gtid-strict-mode=1",
     "--local-infile=1",
     "--character-set-server=utf8mb4",
     "--innodb-buffer-pool-size=128M",
@@ -105,4 +106,4 @@ def _user() -> list[str]:
 
 def _env() -> dict[str, str]:
     """Return where the unpacked libraries are."""
-    return {"LD_LIBRARY_PATH": ":".join(str(path) for path in sorted((_usr() / "lib").glob("*-linux-gnu*")))}
+    return library_path(MARIADB.path)
