@@ -8,13 +8,11 @@ malformed) fails there and is read again by the careful one (`decode_careful`), 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from connectors.change import Change, Key, Row
-from connectors.kafka.avro import AvroReader, Schemas
-from connectors.kafka.decode_avro import AvroDecoder
 from connectors.kafka.decode_careful import AVRO, Careful, Where, control, parse, tombstone, unregistered
 from connectors.kafka.decode_fast import NONE_MISSING, Checks, Shape, Unusual, astuple, fast_way, lax_pair
 from connectors.kafka.decode_values import Placeholder, Unfit
@@ -23,6 +21,10 @@ from connectors.snapshot import Snapshot
 from connectors.wire import Wire, WireColumn
 from mappers.errors import ConfigError, Problem
 from mappers.mapping import Table
+
+if TYPE_CHECKING:
+    from connectors.kafka.avro import AvroReader, Schemas
+    from connectors.kafka.decode_avro import AvroDecoder
 
 PLACEHOLDER = "__debezium_unavailable_value"
 """Debezium's default unavailable.value.placeholder."""
@@ -68,7 +70,7 @@ class TableDecoder:
         self.placeholder = Placeholder(placeholder)
         positions = [wanted.index(name) for name in self.key]
         self._careful = Careful(self.columns, self.names, positions, self.placeholder, table, read_after)
-        self._avro = AvroDecoder(self._careful, self.placeholder, schemas, self) if schemas else None
+        self._avro = self._avro_decoder(schemas) if schemas else None
         self._refill = table.replica_identity == "f"
         plain = self._make(units_without_schema(self.columns, time_precision), b"")
         self._shapes = {b"": plain}
@@ -122,6 +124,11 @@ class TableDecoder:
         if None in key:
             raise Unusual
         return key
+
+    def _avro_decoder(self, schemas: Schemas) -> AvroDecoder:
+        from connectors.kafka.decode_avro import AvroDecoder
+
+        return AvroDecoder(self._careful, self.placeholder, schemas, self)
 
     def _binary(self, value: bytes, offset: int, partition: int | None) -> Change:
         with Where(self.topic, partition, offset, self.table):

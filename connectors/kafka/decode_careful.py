@@ -8,18 +8,20 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from connectors.change import Change, Key, Row, Sequence2
-from connectors.kafka.avro import AvroReader
 from connectors.kafka.decode_values import Placeholder, Unfit, reader
 from connectors.kafka.schema import Units, check_names
 from connectors.snapshot import Snapshot, widen
 from connectors.wire import WireColumn
 from mappers.errors import RecordError
 from mappers.mapping import Table
+
+if TYPE_CHECKING:
+    from connectors.kafka.avro import AvroReader
 
 _NONE: frozenset[int] = frozenset()
 _IDENTITY = "ALTER TABLE .. REPLICA IDENTITY FULL at the source, or take the replica identity's columns as the key"

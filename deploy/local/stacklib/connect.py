@@ -11,7 +11,6 @@ from stacklib.kafka import bootstrap
 from stacklib.part import Part
 from stacklib.ports import HOST
 from stacklib.processes import Command
-from stacklib.schema_registry import AVRO_CONVERTER
 from stacklib.stack import Stack
 
 DEBEZIUM_POSTGRES = MavenFiles("debezium-postgres")
@@ -81,8 +80,7 @@ def _settings(stack: Stack, plugins: Sequence[Item]) -> dict[str, object]:
         "rest.advertised.host.name": HOST,
         "rest.advertised.port": stack.port(Connect.name),
         "plugin.path": ",".join(str(item.path) for item in plugins),
-        # The registry's converter is not announced as a service; to look through all classes takes longer.
-        "plugin.discovery": "hybrid_warn" if AVRO_CONVERTER in plugins else "service_load",
+        "plugin.discovery": "service_load",
         "key.converter": _CONVERTER,
         "key.converter.schemas.enable": False,
         "value.converter": _CONVERTER,

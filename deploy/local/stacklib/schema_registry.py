@@ -13,7 +13,10 @@ from stacklib.processes import Command
 from stacklib.stack import Stack
 
 REGISTRY = MavenFiles("registry")
-AVRO_CONVERTER = MavenFiles("avro-converter")
+AVRO_CONVERTER = MavenFiles(
+    "avro-converter",
+    (("org.apache.kafka.connect.storage.Converter", "io.apicurio.registry.utils.converter.AvroConverter"),),
+)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
