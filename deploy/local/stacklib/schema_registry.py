@@ -17,6 +17,7 @@ AVRO_CONVERTER = MavenFiles(
     "avro-converter",
     (("org.apache.kafka.connect.storage.Converter", "io.apicurio.registry.utils.converter.AvroConverter"),),
 )
+_MANAGEMENT = "registry-management"
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -28,11 +29,16 @@ class SchemaRegistry(Part):
     items = (REGISTRY, AVRO_CONVERTER)
     plugins = (AVRO_CONVERTER,)
 
+    def ports(self) -> list[str]:
+        """Return the ports of the registry and of its management interface, which else is 9000 for every stack."""
+        return [self.name, _MANAGEMENT]
+
     def command(self, stack: Stack) -> Command:
         """Return the server's command."""
         home = stack.home(self.name)
         options = ["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", f"-Djava.io.tmpdir={home}"]
         options += [f"-Dquarkus.http.host={HOST}", f"-Dquarkus.http.port={stack.port(self.name)}"]
+        options += [f"-Dquarkus.management.host={HOST}", f"-Dquarkus.management.port={stack.port(_MANAGEMENT)}"]
         return Command([str(java()), *options, "-jar", str(REGISTRY.path / "quarkus-run.jar")], cwd=home)
 
     def ready(self, stack: Stack) -> bool:
