@@ -19,6 +19,8 @@ from connectors.kafka.decode_values import Unfit
 from connectors.kafka.field_names import column_names
 
 HEAD = 5
+NORMAL = 2.0**-126
+"""Smaller 32-bit floats have fewer digits than six."""
 _STRUCTURE = frozenset(("type", "name", "namespace", "fields", "items", "values", "symbols", "size"))
 _TYPES = {"int": "int32", "long": "int64", "record": "struct"}
 """Avro's type -> Connect's, where they differ in name."""
@@ -26,7 +28,8 @@ _LOGICAL = {
     name: f"org.apache.kafka.connect.data.{kind}"
     for name, kind in (("date", "Date"), ("time-millis", "Time"), ("timestamp-millis", "Timestamp"))
 }
-_CUT = "the value does not fit its schema: it is cut off, or the registry's content is not what it was"
+_CUT = "the value does not fit its schema: it is cut off, or the schema of its id is not what it was"
+_REGISTRY = "restore the registry's content; a registry that was emptied gives new schemas old ids"
 _CONVERTER = "let the connector write Confluent's wire format; for Apicurio's converter as-confluent=true"
 
 
@@ -98,9 +101,9 @@ def read(schema: AvroSchema, value: bytes) -> Any:
     try:
         found = fastavro.schemaless_reader(stream, schema.parsed, None)
     except (EOFError, ValueError, IndexError, KeyError, TypeError, OverflowError, StopIteration, MemoryError):
-        raise Unfit(_CUT) from None
+        raise Unfit(_CUT, _REGISTRY) from None
     if stream.tell() != len(value):
-        raise Unfit(_CUT)
+        raise Unfit(_CUT, _REGISTRY)
     return found
 
 
@@ -126,7 +129,7 @@ def shortest(value: Any) -> Any:
         return [shortest(item) for item in value]
     if value is None or value != value or value in (float("inf"), float("-inf")):
         return value
-    for digits in (6, 7, 8):
+    for digits in range(1 if abs(value) < NORMAL else 6, 9):
         short = float(f"{value:.{digits}g}")
         if _narrow(short) == value:
             return short
