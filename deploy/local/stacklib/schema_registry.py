@@ -22,7 +22,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class SchemaRegistry(Part):
-    """The registry, in memory; and the converter that lets Connect write Avro with it."""
+    """The registry; and the converter that lets Connect write Avro with it."""
 
     name = "registry"
     default = False
@@ -38,6 +38,9 @@ class SchemaRegistry(Part):
         home = stack.home(self.name)
         options = ["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", f"-Djava.io.tmpdir={home}"]
         options += [f"-Dquarkus.http.host={HOST}", f"-Dquarkus.http.port={stack.port(self.name)}"]
+        # In a file: a registry that comes back empty would give its schemas' ids to others.
+        options += [f"-Dapicurio.datasource.url=jdbc:h2:file:{home / 'schemas'}"]
+        options += [f"-Dapicurio.datasource.jdbc.{name}-size=2" for name in ("initial", "min")]
         options += [f"-Dquarkus.management.host={HOST}", f"-Dquarkus.management.port={stack.port(_MANAGEMENT)}"]
         return Command([str(java()), *options, "-jar", str(REGISTRY.path / "quarkus-run.jar")], cwd=home)
 
