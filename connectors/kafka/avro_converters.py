@@ -63,6 +63,8 @@ def converter_settings(converter: str, registry: str) -> dict[str, str]:
     prefix = "apicurio.registry."
     made = {f"{prefix}url": f"{before}{_OWN}" if found else url, f"{prefix}auto-register": "true"}
     made |= {rule.setting: rule.wanted for rule in RULES[APICURIO] if rule.setting.startswith(prefix)}
+    # An id never changes: to ask for it again each half minute only stops the connector while the registry is away.
+    made |= {f"{prefix}check-period-ms": "3600000", f"{prefix}fault-tolerant-refresh": "true"}
     if user:
         made |= {"apicurio.auth.username": user, "apicurio.auth.password": password}
     return made

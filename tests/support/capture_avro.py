@@ -58,20 +58,20 @@ WORK = [
     f"""INSERT INTO toast SELECT 1, 'small', {BIG}, to_jsonb({BIG}), {BIG}::bytea, (SELECT string_agg('123456789', '')
         FROM generate_series(1, 900))::numeric, array_agg(i), array_agg(md5(i::text)), array_agg(md5(i::text)::uuid)
         FROM generate_series(1, 1500) i""",
-    "UPDATE toast SET small = 'changed'",
-    "UPDATE toast SET id = 2, t = 'short'",
-    "DELETE FROM toast",
+    "UPDATE toast SET small = 'changed' WHERE id = 1",
+    "UPDATE toast SET id = 2, t = 'short' WHERE id = 1",
+    "DELETE FROM toast WHERE id = 2",
     f"INSERT INTO whole VALUES (1, 'a', {BIG}, '{{1.1,null,3e38}}', '{{0.1,NaN}}', '{{1.50,NULL}}', {BIG}::bytea)",
-    "UPDATE whole SET note = 'b'",
-    "DELETE FROM whole",
+    "UPDATE whole SET note = 'b' WHERE id = 1",
+    "DELETE FROM whole WHERE id = 1",
     "INSERT INTO defaults (id) VALUES (1)",
     "INSERT INTO defaults VALUES (2, NULL, NULL, NULL, NULL, NULL, 'y', NULL), (3, 'a', 1, 2.5, false, '', 'z', now())",
     "INSERT INTO keyed VALUES (1, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 'k', 'n')",
-    "UPDATE keyed SET c = 'l'",
+    "UPDATE keyed SET c = 'l' WHERE a = 1",
     "TRUNCATE keyed",
     "INSERT INTO odd VALUES (" + ", ".join(f"'value {number}'" for number in range(len(ODD))) + ")",
-    "UPDATE odd SET \"😀\" = 'moved', a_b = 'key'",
-    "DELETE FROM odd",
+    "UPDATE odd SET \"😀\" = 'moved', a_b = 'key' WHERE \"Id x\" = 'value 0'",
+    "DELETE FROM odd WHERE a_b = 'key'",
     r"SELECT pg_logical_emit_message(true, 'changeover', '\x00ff'::bytea)",
 ]
 _COLUMNS = """SELECT a.attname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull FROM pg_attribute a
