@@ -195,7 +195,7 @@ def _json(config: Mapping[str, str], part: str, otherwise: str) -> Iterator[Sett
 def _avro_values(config: Mapping[str, str], converter: str, wanted: Wanted) -> Iterator[SettingFault]:
     if not wanted.registry:
         why = "events are in Avro, and kafka.schema_registry is not configured"
-        yield SettingFault("value.converter", converter, JSON_CONVERTER, why)
+        yield SettingFault("value.converter", converter, "", why)
     for rule in CONVERTER_RULES[converter]:
         setting = f"value.converter.{rule.setting}"
         if config.get(setting, rule.default).lower() != rule.wanted.lower():

@@ -17,6 +17,11 @@ from daemon.logs import is_secret
 
 AREA = "connect"
 NEED = (CONNECT,)
+_FILE = {
+    "message.key.columns": "source_key: the columns in its message.key.columns",
+    "value.converter": "kafka.schema_registry: the URL of its registry, with Confluent's interface",
+}
+"""What to write into the configuration where the connector is right and it is not."""
 PATCHES_SINCE = (3, 8)
 """From this version of Kafka on, a worker takes a part of a connector's configuration (KIP-477)."""
 
@@ -100,7 +105,7 @@ def _setting(case: Case, fault: SettingFault, together: Mapping[str, str | None]
     level = Level.FAIL if fault.harmful else Level.WARN
     mend = _change(case, together)
     if fault.wanted == "" and not case.managed:
-        mend = "source_key: the columns in its message.key.columns", How.FILE
+        mend = _FILE[fault.setting], How.FILE
     return Fault(level, f"{value}: {fault.why}", *mend, fault.setting)
 
 

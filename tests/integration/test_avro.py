@@ -64,7 +64,9 @@ def question(source: psycopg.Connection, name: str) -> Question:
 
 
 @contextmanager
-def avro(databases: Databases, pipeline: Callable[[Settings], Pipeline]) -> Iterator[tuple[Pipeline, psycopg.Connection]]:
+def avro(
+    databases: Databases, pipeline: Callable[[Settings], Pipeline]
+) -> Iterator[tuple[Pipeline, psycopg.Connection]]:
     """A pipeline over tables that are there, and its source."""
     with open_url(databases.source_url) as source, open_url(databases.target_url) as target:
         prepare(source)

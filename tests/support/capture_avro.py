@@ -32,10 +32,12 @@ TABLES = {
         n2 numeric(10,2), t text, v varchar(20), c char(6), u uuid, j json, jb jsonb, by bytea, d date, ti time,
         ti0 time(0), ts timestamp, ts3 timestamp(3), tz timestamptz, e mood, ia integer[], i8a bigint[], ta text[],
         ua uuid[], jba jsonb[], inet inet, mac macaddr, rn numrange, x xml, chr "char" """,
-    "toast": "id integer PRIMARY KEY, small text, t text, j jsonb, by bytea, n numeric, ia integer[], ta text[], ua uuid[]",
+    "toast": """id integer PRIMARY KEY, small text, t text, j jsonb, by bytea, n numeric, ia integer[], ta text[],
+        ua uuid[]""",
     "whole": "id integer PRIMARY KEY, note text, big text, fa real[], f8a double precision[], na numeric[], by bytea",
     "defaults": """id integer PRIMARY KEY, t text DEFAULT 'new', n integer DEFAULT 7, f real DEFAULT 1.1,
-        b boolean DEFAULT true, by bytea DEFAULT '\\xff00', must text NOT NULL DEFAULT 'x', at timestamp DEFAULT now()""",
+        b boolean DEFAULT true, by bytea DEFAULT '\\xff00', must text NOT NULL DEFAULT 'x',
+        at timestamp DEFAULT now()""",
     "keyed": "a integer, b uuid, c text, note text, PRIMARY KEY (b, a, c)",
     "odd": ", ".join(f'"{name.replace(chr(34), chr(34) * 2)}" text' for name in ODD) + ', PRIMARY KEY ("Id x", "a_b")',
 }
@@ -45,8 +47,8 @@ _VALUES = """-32768, 2147483647, true, 1.1, 0.1, 12345678901234567890.123456789,
     '2024-01-02 03:04:05.123', '2024-01-02 03:04:05.1+02', 'happy', '{1,null,3}', '{9223372036854775807}',
     '{a,null,"NULL","q\\"x,{}"}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '{"{\\"a\\": 1}"}', '10.0.0.1/24',
     '08:00:2b:01:02:03', '[1.5,2)', NULL, 'x'"""
-_EDGES = """32767, 0, false, 'NaN', '-Infinity', 'NaN', 0, '', '', '', NULL, 'null', 'null', '', 'infinity', '24:00', '0:00',
-    'infinity', '0044-03-15 12:00:00 BC', '0044-03-15 12:00:00+00 BC', 'sad', '{}', NULL, '{}', NULL, NULL, '::1', NULL,
+_EDGES = """32767, 0, false, 'NaN', '-Infinity', 'NaN', 0, '', '', '', NULL, 'null', 'null', '', 'infinity', '24:00',
+    '0:00', 'infinity', '0044-03-15 12:00:00 BC', '0044-03-15 12:00:00+00 BC', 'sad', '{}', NULL, '{}', NULL, NULL, '::1', NULL,
     'empty', NULL, NULL"""
 BIG = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i)"
 WORK = [
@@ -152,8 +154,8 @@ def read(stack: Stack, topic: str) -> list[str | None]:
 def about(source: psycopg.Connection, name: str) -> dict[str, Any]:
     """A table as the decoder needs it."""
     key = source.execute(
-        "SELECT a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(n, o) JOIN pg_attribute a ON a.attnum = k.n"
-        " WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indrelid = %s::regclass ORDER BY k.o",
+        "SELECT a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(n, o)"
+        " JOIN pg_attribute a ON a.attnum = k.n WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indrelid = %s::regclass ORDER BY k.o",
         (name,),
     )
     found = [row[0] for row in key]

@@ -8,6 +8,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,8 @@ def test_damaged_anywhere(data: st.DataObject) -> None:
     value = bytearray(values("avro", "public.types")[0] or b"")
     for _ in range(data.draw(st.integers(1, 3))):
         value[data.draw(st.integers(5, len(value) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        captured("types").decode(bytes(value), 7)
-    except RecordError as error:
-        assert error.hint
+    with suppress(RecordError):
+        assert captured("types").decode(bytes(value), 7).offset == 7
 
 
 # -- random rows -------------------------------------------------------------------------------------------------------
