@@ -48,8 +48,8 @@ _VALUES = """-32768, 2147483647, true, 1.1, 0.1, 12345678901234567890.123456789,
     '{a,null,"NULL","q\\"x,{}"}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '{"{\\"a\\": 1}"}', '10.0.0.1/24',
     '08:00:2b:01:02:03', '[1.5,2)', NULL, 'x'"""
 _EDGES = """32767, 0, false, 'NaN', '-Infinity', 'NaN', 0, '', '', '', NULL, 'null', 'null', '', 'infinity', '24:00',
-    '0:00', 'infinity', '0044-03-15 12:00:00 BC', '0044-03-15 12:00:00+00 BC', 'sad', '{}', NULL, '{}', NULL, NULL, '::1', NULL,
-    'empty', NULL, NULL"""
+    '0:00', 'infinity', '0044-03-15 12:00:00 BC', '0044-03-15 12:00:00+00 BC', 'sad', '{}', NULL, '{}', NULL, NULL,
+    '::1', NULL, 'empty', NULL, NULL"""
 BIG = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i)"
 WORK = [
     f"INSERT INTO types VALUES (1, {_VALUES}), (2, {_EDGES})",
@@ -155,7 +155,8 @@ def about(source: psycopg.Connection, name: str) -> dict[str, Any]:
     """A table as the decoder needs it."""
     key = source.execute(
         "SELECT a.attname FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(n, o)"
-        " JOIN pg_attribute a ON a.attnum = k.n WHERE i.indrelid = a.attrelid AND i.indisprimary AND i.indrelid = %s::regclass ORDER BY k.o",
+        " JOIN pg_attribute a ON a.attnum = k.n AND a.attrelid = i.indrelid"
+        " WHERE i.indisprimary AND i.indrelid = %s::regclass ORDER BY k.o",
         (name,),
     )
     found = [row[0] for row in key]
