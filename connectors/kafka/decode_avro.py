@@ -85,7 +85,7 @@ class AvroDecoder:
         for place in self._careful.key:
             if (name := self._careful.columns[place].name) in defaults:
                 what = f"the key column {name} may be NULL and has a default, and the converter writes both alike"
-                raise Unfit(what, f"ALTER COLUMN {name} SET NOT NULL at the source, or see docs/mapping.md on Avro")
+                raise Unfit(what, f"ALTER COLUMN {name} SET NOT NULL at the source, or see docs/operations.md on Avro")
         return shape, defaults
 
     def _usual(self, shape: AvroShape, event: Any, offset: int) -> Change:
