@@ -130,7 +130,7 @@ def fold(old: Action | None, change: Change, *, old_copy: bool) -> Action:
 
     A value that did not travel is carried forward from an earlier event of the slice; where there is none it stays as
     the target has it, except where the target cannot have it: after a create or a delete (rule 11). An event below its
-    partition's high water is an old copy: the key is read again instead (rule 12).
+    partition's high water is an old copy: the key is read again instead (rule 12), as it is where a value is in doubt.
     """
     if isinstance(old, Resync):
         return old  # read after every event of the slice became visible at the source: nothing in the slice is newer
@@ -138,6 +138,8 @@ def fold(old: Action | None, change: Change, *, old_copy: bool) -> Action:
         return Resync("old copy")
     if change.op == "d" or change.row is None:
         return DELETE
+    if change.doubtful:
+        return Resync("NULL or the column's default")
     if not change.missing:
         return Upsert(change.row)
     if change.op in "cr" or isinstance(old, Delete):

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connectors.chunks import ChunkRow, Position
 from connectors.control.store import ControlStore
+from connectors.kafka.avro_converters import nulls_travel
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client
@@ -42,6 +43,9 @@ from daemon.verify.repair import Repairer
 from daemon.verify.sweep import Manner
 from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
+
+if TYPE_CHECKING:
+    from connectors.kafka.avro import Schemas
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 LOOK_S = 0.02
@@ -72,6 +76,30 @@ class Parts:
         """Questions about topics."""
         kafka = self.config.kafka
         return Topics(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers)
+
+    @cached_property
+    def schemas(self) -> Schemas | None:
+        """Where the schemas of events in Avro come from; None where no registry is configured."""
+        url = self.config.kafka.schema_registry
+        if url is None:
+            return None
+        from connectors.kafka.avro import Schemas
+        from connectors.kafka.registry import Registry
+
+        return Schemas(Registry(url).schema, self._nulls_travel)
+
+    def _nulls_travel(self) -> bool:
+        """What the connector's converter does with NULL; the worse, where Kafka Connect does not tell."""
+        from connectors.kafka.connect import Connect
+
+        section = self.config.connect
+        if section is None:
+            return False
+        try:
+            with Connect(section.url) as connect:
+                return nulls_travel(connect.config(section.connector) or {})
+        except ChangeoverError:
+            return False
 
     def source(self) -> PostgresSource:
         """A new reader of the old database: each thread has its own."""
@@ -227,7 +255,7 @@ class Parts:
     ) -> Callable[[Assigned, Revoked], ChangeConsumer]:
         """Makes the consumer of the change stream, once its thread has the callbacks."""
         kafka = self.config.kafka
-        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages)
+        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages, self.schemas)
 
         def make(assigned: Assigned, revoked: Revoked) -> ChangeConsumer:
             asked = settings(kafka.bootstrap_servers, kafka.group, kafka.settings)

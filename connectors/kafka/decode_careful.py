@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -20,9 +20,14 @@ from connectors.wire import WireColumn
 from mappers.errors import RecordError
 from mappers.mapping import Table
 
+if TYPE_CHECKING:
+    from connectors.kafka.avro import AvroReader
+
 _NONE: frozenset[int] = frozenset()
 _IDENTITY = "ALTER TABLE .. REPLICA IDENTITY FULL at the source, or take the replica identity's columns as the key"
-_ENVELOPE = "let the connector write Debezium's own envelope as JSON, without transforms that unwrap it"
+_ENVELOPE = "let the connector write Debezium's own envelope as JSON or Avro, without transforms that unwrap it"
+AVRO = b"\0"
+"""What a value of a schema registry begins with. No JSON does."""
 
 
 class Where:
@@ -156,17 +161,22 @@ def parse(value: bytes) -> Any:
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        avro = value[:1] == b"\0"
-        what = "the value is a schema registry's binary form, not JSON" if avro else "the value is not valid JSON"
-        raise Unfit(what, "set value.converter=org.apache.kafka.connect.json.JsonConverter") from None
+        hint = "set value.converter=org.apache.kafka.connect.json.JsonConverter"
+        raise Unfit("the value is not valid JSON", hint) from None
 
 
-def control(value: bytes | None, offset: int, where: Where, op: str) -> Change:
+def unregistered() -> Unfit:
+    """What is wrong with a value in Avro where no registry is configured."""
+    what = "the value is a schema registry's binary form, and no registry is configured"
+    return Unfit(what, "set kafka.schema_registry, or connect.format: json and run `connector apply`")
+
+
+def control(value: bytes | None, offset: int, where: Where, op: str, avro: AvroReader | None = None) -> Change:
     """A logical message (op m) or a heartbeat (op ""). Raises RecordError."""
     if value is None:
         return tombstone(offset)
     with where:
-        event = parse(value)
+        event = _document(value, avro)
         if isinstance(event, dict) and "schema" in event and "payload" in event:
             event = event["payload"]
         if op == "m":
@@ -175,6 +185,14 @@ def control(value: bytes | None, offset: int, where: Where, op: str) -> Change:
                 raise Unfit("the event is no logical message", "check topic.prefix: this topic is the messages' own")
             return _message(event, source, offset)
         return tombstone(offset, _whole(event, "ts_ms", "the heartbeat") * 1_000)
+
+
+def _document(value: bytes, avro: AvroReader | None) -> Any:
+    if value[:1] != AVRO:
+        return parse(value)
+    if avro is None:
+        raise unregistered()
+    return avro.event(value)
 
 
 def _envelope(event: Any) -> tuple[str, dict[str, Any]]:
@@ -193,10 +211,10 @@ def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Chan
     message = event.get("message")
     prefix = message.get("prefix") if isinstance(message, dict) else None
     content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(prefix, str) or not (content is None or isinstance(content, str)):
+    if not isinstance(prefix, str) or not (content is None or isinstance(content, str | bytes)):
         raise Unfit("the logical message has no prefix or no content", _ENVELOPE)
     try:
-        decoded = base64.b64decode(content or "", validate=True)
+        decoded = content if isinstance(content, bytes) else base64.b64decode(content or "", validate=True)
     except (binascii.Error, ValueError):
         raise Unfit("the logical message is not base64", "set binary.handling.mode=bytes on the connector") from None
     xid, sequence, commit = _position(source)
