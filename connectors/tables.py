@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import cast
 
 from connectors.keys import KeyForm
+from connectors.shape import Shape
 from connectors.snapshot import Snapshot
 from connectors.wire import WireColumn
 from mappers.mapping import Entry, Table
@@ -19,7 +20,8 @@ class MappedTable:
 
     wires: the columns that travel, in row order; every `Row` of this table has one value for each. types: source column
     -> its type as the target knows it, text where it does not. form: how keys are written and ordered. read_after:
-    every transaction that this snapshot sees had been committed before the catalogue was read.
+    every transaction that this snapshot sees had been committed before the catalogue was read. shape: from that same
+    look, and so no newer than the catalogue.
     """
 
     number: int
@@ -29,11 +31,17 @@ class MappedTable:
     types: Mapping[str, str]
     form: KeyForm
     read_after: Snapshot
+    shape: Shape
 
     @property
     def name(self) -> str:
         """schema.name of the source table."""
         return self.table.full_name
+
+    @property
+    def ignores_new(self) -> bool:
+        """Whether columns that are added at the source are ignored: all its entries say so."""
+        return all(entry.ignores_new for entry in self.entries)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.chunks import ChunkRow, Position
+from connectors.control.shapes import Stored
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
@@ -34,10 +35,12 @@ from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from daemon.stream.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.stream.decoders import decoders
+from daemon.stream.guard import Keep, ShapeGuard
 from daemon.stream.reader import Assigned, Revoked
 from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
 from daemon.verify.repair import Repairer
+from daemon.verify.restarts import suspect
 from daemon.verify.sweep import Manner
 from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
@@ -75,7 +78,20 @@ class Parts:
     def source(self) -> PostgresSource:
         """A new reader of the old database: each thread has its own."""
         section = self.config.source
-        return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+        url, publication = section.url.get_secret_value(), section.publication
+        return PostgresSource(url, publication=publication, timeout_s=section.connect_timeout_s)
+
+    def guard(self, tables: Mapping[str, MappedTable], source: PostgresSource, keep: Keep | None = None) -> ShapeGuard:
+        """Notices that tables are altered at the source. keep: where that is not the control state's to remember."""
+        with self.target.begin() as transaction:
+            stored = self.control.shapes.all(transaction.control)
+        return ShapeGuard(tables, source, stored, keep or self._keep_shape)
+
+    def _keep_shape(self, table: str, stored: Stored, doubts: Collection[str]) -> None:
+        with self.target.begin() as transaction:
+            self.control.shapes.put(transaction.control, table, stored)
+            for doubt in doubts:
+                suspect(self.control, transaction.control, doubt, None)
 
     def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
         """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
@@ -278,6 +294,7 @@ class Parts:
                 verification = {
                     "sweeps": self.control.verifications.sweeps(transaction.control),
                     "findings": self.control.findings.open_counts(transaction.control),
+                    "ignored": {t: s.ignored for t, s in self.control.shapes.all(transaction.control).items()},
                     "suspicion": self.control.pipeline.suspicion(transaction.control),
                 }
         source = self.source()

@@ -106,6 +106,8 @@ class Entry:
     """The target key is computed from the source key alone, so that a source key is enough to find its target row."""
     not_empty: str = "refuse"
     """What to do when the target table has rows before the backfill: refuse, or keep them beside the migrated ones."""
+    ignores_new: bool = False
+    """A column that is added to the source table, and that this entry does not read, is left alone."""
     group: str = "default"
     fingerprint: str = ""
     """sha256 of everything that decides what rows this entry produces; a changed mapping shows as a changed value."""

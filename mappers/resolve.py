@@ -88,6 +88,7 @@ def _entry(
         carrier=carried,
         key_is_derived=derived,
         not_empty=spec.if_not_empty,
+        ignores_new=spec.on_new_columns == "ignore",
         group=spec.group,
     )
     return replace(entry, fingerprint=fingerprint(entry))

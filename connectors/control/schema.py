@@ -89,6 +89,17 @@ table_state = Table(
     comment="version rises with every change of the table's chunks or key fences, so that the stream may cache them",
 )
 
+source_shape = Table(
+    "source_shape",
+    metadata,
+    Column("pipeline", Text, nullable=False),
+    Column("table_name", Text, nullable=False),
+    Column("shape", Text, nullable=False, comment="JSON: the source table as its rows were made"),
+    Column("ignored", Text, nullable=False, server_default="[]", comment="JSON: columns that came since, not read"),
+    Column("read_again", Text, nullable=False, server_default="{}", comment="JSON: partition -> events below, by key"),
+    PrimaryKeyConstraint("pipeline", "table_name"),
+)
+
 chunk = Table(
     "chunk",
     metadata,

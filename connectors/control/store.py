@@ -18,6 +18,7 @@ from connectors.control.key_record import KeyRecord
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
 from connectors.control.schema import UPGRADES, VERSION, metadata, schema_version
+from connectors.control.shapes import Shapes
 from connectors.control.tables import TableStates
 from connectors.control.verification import Verifications
 from mappers.errors import FatalError
@@ -41,6 +42,7 @@ class ControlStore:
         self.audit = Audit(name)
         self.findings = Findings(name)
         self.keys = KeyRecord(name)
+        self.shapes = Shapes(name)
         self.verifications = Verifications(name, self.findings)
 
     def ensure(self, connection: Connection) -> None:

@@ -22,4 +22,5 @@ def decoders(
 
 def table_decoder(mapped: MappedTable, topic: str) -> Decode:
     """The decoder of one table's topic."""
-    return TableDecoder(topic, mapped.table, mapped.wires, mapped.form.columns, read_after=mapped.read_after).decode
+    given = (topic, mapped.table, mapped.wires, mapped.form.columns)
+    return TableDecoder(*given, read_after=mapped.read_after, ignore_new=mapped.ignores_new).decode
