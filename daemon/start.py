@@ -250,8 +250,9 @@ class Start:
             return
         self._barrier.delivered(self._barrier.sentinel())
         ends = {partition: end for (_, partition), end in self._ends([topic.name]).items()}
+        kept = Stored(mapped.shape, stored.ignored, mapped.read_after, ends)
         with self._target.begin() as transaction:
-            self._control.shapes.put(transaction.control, mapped.name, Stored(mapped.shape, stored.ignored, ends))
+            self._control.shapes.put(transaction.control, mapped.name, kept)
 
     def _forget(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         """As if the pipeline had never been: its rows and its state go."""
@@ -275,7 +276,7 @@ def reload(control: ControlStore, transaction: SqlTransaction, mapped: MappedTab
     refuse_kept(mapped)
     control.positions.lock_table(transaction.control, mapped.name)
     control.restart_table(transaction.control, mapped.name)
-    control.shapes.put(transaction.control, mapped.name, Stored(mapped.shape))
+    control.shapes.put(transaction.control, mapped.name, Stored(mapped.shape, altered=mapped.read_after))
     transaction.truncate(mapped)
 
 

@@ -83,9 +83,13 @@ class Parts:
 
     def guard(self, tables: Mapping[str, MappedTable], source: PostgresSource, keep: Keep | None = None) -> ShapeGuard:
         """Notices that tables are altered at the source. keep: where that is not the control state's to remember."""
+        return ShapeGuard(tables, source, self.shapes(), keep or self._keep_shape)
+
+    def shapes(self) -> dict[str, Stored]:
+        """Table -> what it was when its rows were made; nothing before the first start."""
         with self.target.begin() as transaction:
-            stored = self.control.shapes.all(transaction.control)
-        return ShapeGuard(tables, source, stored, keep or self._keep_shape)
+            exists = self.control.exists(transaction.control)
+            return self.control.shapes.all(transaction.control) if exists else {}
 
     def _keep_shape(self, table: str, stored: Stored, doubts: Collection[str]) -> None:
         with self.target.begin() as transaction:
@@ -237,7 +241,7 @@ class Parts:
     ) -> Callable[[Assigned, Revoked], ChangeConsumer]:
         """Makes the consumer of the change stream, once its thread has the callbacks."""
         kafka = self.config.kafka
-        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages)
+        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages, self.shapes())
 
         def make(assigned: Assigned, revoked: Revoked) -> ChangeConsumer:
             asked = settings(kafka.bootstrap_servers, kafka.group, kafka.settings)

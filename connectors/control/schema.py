@@ -96,6 +96,7 @@ source_shape = Table(
     Column("table_name", Text, nullable=False),
     Column("shape", Text, nullable=False, comment="JSON: the source table as its rows were made"),
     Column("ignored", Text, nullable=False, server_default="[]", comment="JSON: columns that came since, not read"),
+    Column("altered", Text, comment="a snapshot: what it sees may have been written before an ALTER"),
     Column("read_again", Text, nullable=False, server_default="{}", comment="JSON: partition -> events below, by key"),
     PrimaryKeyConstraint("pipeline", "table_name"),
 )

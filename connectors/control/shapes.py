@@ -10,17 +10,20 @@ from sqlalchemy import Connection, delete, insert, select
 
 from connectors.control.schema import source_shape
 from connectors.shape import Shape
+from connectors.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A table's shape. ignored: columns that were added since, which the mapping does not read, as it was told.
 
-    read_again: partition -> offset. An event below it may be of another shape: of it, only the key is used.
+    altered: a transaction that it sees may have written rows of another shape; None while the table never had one.
+    read_again: partition -> offset. Of an event below it only the key is used, whatever its shape.
     """
 
     shape: Shape
     ignored: tuple[str, ...] = ()
+    altered: Snapshot | None = None
     read_again: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -37,6 +40,7 @@ class Shapes:
             row.table_name: Stored(
                 Shape.load(row.shape),
                 tuple(json.loads(row.ignored)),
+                Snapshot.parse(row.altered) if row.altered else None,
                 {int(partition): offset for partition, offset in json.loads(row.read_again).items()},
             )
             for row in rows
@@ -47,5 +51,6 @@ class Shapes:
         mine = (source_shape.c.pipeline == self.name, source_shape.c.table_name == table)
         connection.execute(delete(source_shape).where(*mine))
         values = {"pipeline": self.name, "table_name": table, "shape": stored.shape.dump()}
-        lists = {"ignored": json.dumps(stored.ignored), "read_again": json.dumps(stored.read_again)}
-        connection.execute(insert(source_shape).values(**values, **lists))
+        values |= {"ignored": json.dumps(stored.ignored), "read_again": json.dumps(stored.read_again)}
+        altered = str(stored.altered) if stored.altered else None
+        connection.execute(insert(source_shape).values(**values, altered=altered))

@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from connectors.change import Change, Key, Row
-from connectors.kafka.decode_careful import Careful, Where, control, parse, tombstone
+from connectors.kafka.decode_careful import Ages, Careful, Where, control, parse, tombstone
 from connectors.kafka.decode_fast import NONE_MISSING, Shape, Unusual, astuple, fast_way, lax_pair
 from connectors.kafka.decode_values import Placeholder, Unfit
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
@@ -41,7 +41,8 @@ class TableDecoder:
 
     columns: the wanted columns (`wire_columns`), in the order of the rows to be made. key: the source key's columns,
     all wanted. time_precision: the connector's time.precision.mode, used for messages without a schema. read_after:
-    what had been committed before the catalogue was read. ignore_new: columns that the catalogue does not have are left
+    what had been committed before the catalogue was read. altered: what may have been before an ALTER of the table: of
+    such an event nothing but the key need be readable. ignore_new: columns that the catalogue does not have are left
     alone.
     """
 
@@ -55,6 +56,7 @@ class TableDecoder:
         *,
         time_precision: TimePrecision = "microseconds",
         read_after: Snapshot | None = None,
+        altered: Snapshot | None = None,
         ignore_new: bool = False,
     ) -> None:
         self.topic = topic
@@ -66,8 +68,8 @@ class TableDecoder:
         _check_key(self.table, self.columns, self.key)
         self.placeholder = Placeholder(placeholder)
         positions = [wanted.index(name) for name in self.key]
-        given = (self.columns, self.names, positions, self.placeholder, table, read_after, ignore_new)
-        self._careful = Careful(*given)
+        given = (self.columns, self.names, positions, self.placeholder, table)
+        self._careful = Careful(*given, Ages(read_after, altered), ignore_new=ignore_new)
         self._closed = not ignore_new
         self._refill = table.replica_identity == "f"
         plain = self._make(units_without_schema(self.columns, time_precision), b"")

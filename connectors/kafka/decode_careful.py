@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
@@ -42,6 +43,28 @@ class Where:
             raise RecordError(self._table + error.what, where=self._place, hint=error.hint) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """What had been committed before the catalogue was read, and what may have been before the table was altered."""
+
+    read_after: Snapshot | None = None
+    altered: Snapshot | None = None
+
+    def before_catalogue(self, event: Any) -> bool:
+        """Whether the event may have columns that the catalogue has not any more."""
+        return _sees(self.read_after, event)
+
+    def before_alter(self, event: Any) -> bool:
+        """Whether the event may be of another shape altogether."""
+        return _sees(self.altered, event)
+
+
+def _sees(snapshot: Snapshot | None, event: Any) -> bool:
+    source = event.get("source") if isinstance(event, dict) else None
+    xid = source.get("txId") if isinstance(source, dict) else None
+    return snapshot is not None and isinstance(xid, int) and snapshot.sees(widen(xid, snapshot.xmax))
+
+
 class Careful:
     """Reads events of one table. key: the source key's places in a row."""
 
@@ -52,10 +75,11 @@ class Careful:
         key: Sequence[int],
         placeholder: Placeholder,
         table: Table,
-        read_after: Snapshot | None,
+        ages: Ages,
+        *,
         ignore_new: bool,
     ) -> None:
-        self._read_after = read_after
+        self._ages = ages
         self._ignore_new = ignore_new
         self.columns = columns
         self.names = frozenset(names)
@@ -78,7 +102,7 @@ class Careful:
             try:
                 row, missing = self._row(event, units)
             except Unfit:
-                if not self._is_older(event):
+                if not self._ages.before_alter(event):
                     raise
                 return self.unread(event, units, offset)
             key = self._key([row[place] for place in self.key])
@@ -102,19 +126,12 @@ class Careful:
 
         What an event from before the catalogue was read has, and the catalogue has not, was dropped or renamed since.
         """
-        return None if self._ignore_new or self._is_older(event) else self.names
-
-    def _is_older(self, event: Any) -> bool:
-        """Whether the event's transaction had been committed before the catalogue was read."""
-        source = event.get("source") if isinstance(event, dict) else None
-        xid = source.get("txId") if isinstance(source, dict) else None
-        seen = self._read_after
-        return seen is not None and isinstance(xid, int) and seen.sees(widen(xid, seen.xmax))
+        return None if self._ignore_new or self._ages.before_catalogue(event) else self.names
 
     def tells_older(self, event: Any) -> bool:
         """Whether of an event, whose schema is another, the key can still be told: times need the schema's word."""
         timed = any(self.columns[place].kind in (Wire.TIME, Wire.TIMESTAMP) for place in self.key)
-        return self._is_older(event) and isinstance(event.get("after"), dict) and not timed
+        return self._ages.before_alter(event) and isinstance(event.get("after"), dict) and not timed
 
     def _row(self, event: Any, units: Units) -> tuple[Row, frozenset[int]]:
         after, before = event.get("after"), event.get("before")

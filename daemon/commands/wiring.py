@@ -99,7 +99,7 @@ def plan_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> Bench:
 
 def batch_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> BatchBench:
     """What `plan --batch` tries a batch with."""
-    made = decoders(tables, *parts.topics(tables))
+    made = decoders(tables, *parts.topics(tables), parts.shapes())
     wait = limited_wait(parts, GATE_LIMIT_S)
     source, guard = parts.source(), parts.guard(tables, parts.source(), lambda table, stored, doubts: None)
     return BatchBench(tables, source, parts.target, parts.control, parts.desk, parts.log_reader, made, guard, wait)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from connectors.control.shapes import Stored
 from connectors.seams import Source
@@ -96,7 +97,7 @@ class ShapeGuard:
         ignored = _ignored(mapped, stored, now, found.added)
         for column in sorted(set(ignored) - set(stored.ignored)):
             log.warning("column %s was added and is ignored", column, extra={"table": mapped.name})
-        kept = Stored(now, ignored, stored.read_again)
+        kept = replace(stored, shape=now, ignored=ignored)
         self._keep(mapped.name, kept, [f"{mapped.name}: {doubt}" for doubt in found.doubts])
         self._stored[mapped.name] = kept
 
