@@ -27,7 +27,7 @@ PLAIN = (
 )  # fmt: skip
 SHAPE = "(id integer PRIMARY KEY, v varchar(10), n integer, w varchar(10))"
 FILL = "SELECT i, 'v' || i, i, 'w' || i FROM generate_series(1, 40) i"
-SOURCE_SQL = f"""
+SOURCE_SQL = """
 CREATE TYPE mood AS ENUM ('low', 'high');
 CREATE TABLE labelled (id integer PRIMARY KEY, v mood, n integer, w varchar(10));
 INSERT INTO labelled SELECT i, 'low', i, 'w' FROM generate_series(1, 40) i;

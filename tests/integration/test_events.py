@@ -7,9 +7,12 @@ killed between the two halves of a change.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -419,6 +422,58 @@ def test_a_key_changes_partitions_and_the_daemon_dies_between_its_halves(events:
             blockers.pop(key).rollback()
     with events.pipeline.run() as daemon:
         events.equal(daemon)
+
+
+def test_a_target_role_that_cannot_leave_foreign_keys_unchecked_is_told_what_it_needs(events: Events) -> None:
+    """Tables arrive in no mutual order; with the right that the lines name, it goes on."""
+    role, parts = f"weak_{events.databases.name}", urlsplit(events.databases.target_url)
+    weak = urlunsplit(parts._replace(netloc=f"{role}:weak@{parts.hostname}:{parts.port}"))
+    events.target(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'weak'",
+        f"GRANT CREATE, TEMPORARY ON DATABASE {events.databases.name} TO {role}",
+        *(
+            f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {role}"
+            for schema in ("app", '"Ziel"')
+        ),
+        *(f"GRANT ALL ON ALL {what} IN SCHEMA changeover TO {role}" for what in ("TABLES", "SEQUENCES")),
+        f"GRANT USAGE, CREATE ON SCHEMA changeover TO {role}",
+    )
+    try:
+        refused = events.pipeline.start("run", target_url=weak)
+        assert refused.wait(30) == 2, refused.output()
+        lines = refused.output(100).splitlines()
+        for table in ("staff", "eggs", "hens"):
+            (line,) = (line for line in lines if f"app.{table} has foreign keys" in line)
+            assert "GRANT SET ON PARAMETER session_replication_role TO the target's role" in line
+        assert len(lines) == 3, lines
+        events.target(f"GRANT SET ON PARAMETER session_replication_role TO {role}")
+        with events.pipeline.run(target_url=weak) as daemon:
+            events.source(
+                "BEGIN; INSERT INTO hens VALUES (70, 70, 'h'); INSERT INTO eggs VALUES (70, 70, 'e'); COMMIT",
+                "BEGIN; INSERT INTO staff VALUES (71, 70, 'before its boss'), (70, 71, 'boss'); COMMIT",
+            )
+            events.equal(daemon)
+    finally:
+        events.target(f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+def test_a_table_without_replica_identity_is_refused_and_mended(events: Events, tmp_path: Path) -> None:
+    """Its deletes would not say which row: refused before anything runs, by every command that would use it."""
+    events.source("CREATE TABLE loose (id integer PRIMARY KEY)", "ALTER TABLE loose REPLICA IDENTITY NOTHING")
+    events.target("CREATE TABLE app.loose (id integer PRIMARY KEY)")
+    loose = Pipeline(events.databases, tmp_path, Settings([{"from": "public.loose", "to": "app.loose"}]))
+    loose.program, loose.launch = events.pipeline.program, events.pipeline.launch
+    mends = set()
+    for command in (("run",), ("plan",), ("connector", "apply")):
+        done = loose.call(*command)
+        assert done.code == 2, done.said
+        (line,) = done.said.splitlines()
+        found = re.search(r"public\.loose.* replica identity .*; (ALTER TABLE .+ REPLICA IDENTITY DEFAULT)$", line)
+        assert found is not None, line
+        mends.add(found[1].replace('"', ""))
+    assert len(mends) == 1
+    events.source(*mends)
+    assert "replica identity" not in loose.call("run").said
 
 
 def _waits_for(events: Events) -> bool:
