@@ -23,7 +23,7 @@ from tests.support.warm import Factory
 
 PLAIN = (
     "calm", "strict", "cut", "widened", "made_text", "upper", "swapped", "refilled", "renamed_column", "labelled",
-    "renamed", "anew", "unpublished", "keyed", "emptied", "beside",
+    "dated", "renamed", "anew", "unpublished", "keyed", "emptied", "beside",
 )  # fmt: skip
 SHAPE = "(id integer PRIMARY KEY, v varchar(10), n integer, w varchar(10))"
 FILL = "SELECT i, 'v' || i, i, 'w' || i FROM generate_series(1, 40) i"
@@ -31,6 +31,8 @@ SOURCE_SQL = """
 CREATE TYPE mood AS ENUM ('low', 'high');
 CREATE TABLE labelled (id integer PRIMARY KEY, v mood, n integer, w varchar(10));
 INSERT INTO labelled SELECT i, 'low', i, 'w' FROM generate_series(1, 40) i;
+CREATE TABLE dated (id integer PRIMARY KEY, v date, n integer, w varchar(10));
+INSERT INTO dated SELECT i, date '2020-02-01' + i, i, 'w' FROM generate_series(1, 40) i;
 CREATE TABLE parted (id integer, zone integer, v text, PRIMARY KEY (id, zone)) PARTITION BY LIST (zone);
 CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
 CREATE TABLE parted_2 PARTITION OF parted FOR VALUES IN (2);
@@ -61,6 +63,7 @@ class Altered:
         self.questions["parted"] = Question(
             "parted", "SELECT id, zone, v FROM parted", "SELECT id, zone, v FROM app.parted"
         )
+        self.questions["dated"] = question("dated", "id, v::date::text, n")
         self.questions["strict too"] = Question("too", "SELECT id, n FROM strict", "SELECT id, n FROM app.strict_too")
 
     def source(self, *statements: str) -> None:
@@ -126,6 +129,7 @@ def at(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alter
             entries["calm"] = {"from": "public.calm", "to": "app.calm", "on_new_columns": "ignore"}
             entries["strict"] = entry("strict", on_new_columns="ignore")
             entries["strict too"] = entry("strict", to="app.strict_too", columns={"id": "id", "n": "n"})
+            entries["dated"]["columns"]["v"] = "cast(cast(v as date) as text)"
             entries["parted"] = {"from": "public.parted", "to": "app.parted"}
             sections = {"stream": {"batch_rows_max": 20}, "verify": {"repair_after_restart": True}}
             settings = Settings(list(entries.values()), partitions=2, chunk_rows=50, sections=sections)
@@ -138,7 +142,7 @@ def at(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alter
 
 
 def _make(databases: Databases) -> None:
-    tables = [name for name in PLAIN if name != "labelled"]
+    tables = [name for name in PLAIN if name not in ("labelled", "dated")]
     _execute(
         databases.source_url,
         SOURCE_SQL,
@@ -213,6 +217,7 @@ ALTERED = {
     "widened": ("ALTER TABLE widened ALTER COLUMN n TYPE bigint", r"column n was integer and is bigint, and its rows"),
     "made_text": ("ALTER TABLE made_text ALTER COLUMN n TYPE text USING 'n' || n", r"column n was integer and is text"),
     "upper": ("ALTER TABLE upper ALTER COLUMN v TYPE varchar(10) USING upper(v)", r"column v was altered and its rows"),
+    "dated": ("ALTER TABLE dated ALTER COLUMN v TYPE timestamp", r"column v was date and is timestamp"),
     "swapped": (
         "ALTER TABLE swapped RENAME v TO x; ALTER TABLE swapped RENAME w TO v; ALTER TABLE swapped RENAME x TO w",
         r"column v is not the one that it was",
@@ -242,8 +247,8 @@ ALTERED = {
     ),
 }
 """Table -> what is done to it, and what the start says then."""
-KEPT = ("widened", "renamed_column")
-"""Those whose rows are right all the same."""
+KEPT = ("widened", "dated", "renamed_column")
+"""Those whose rows are right all the same. Older events would not be, if they were read as the column is now."""
 
 
 def test_whatever_was_altered_is_told_at_the_start_and_mended(at: Altered) -> None:
