@@ -64,3 +64,7 @@ class Shape:
         columns = {name: ColumnShape(**column) for name, column in facts.pop("columns").items()}
         parts = {number: Part(**part) for number, part in facts.pop("parts").items()}
         return cls(columns=columns, parts=parts, key=tuple(facts.pop("key")), **facts)
+
+
+NO_SHAPE = Shape("", "", "", "", "", (), False, {}, {})
+"""Of a table that is not followed."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import cast
 
 from connectors.keys import KeyForm
-from connectors.shape import Shape
+from connectors.shape import NO_SHAPE, Shape
 from connectors.snapshot import Snapshot
 from connectors.wire import WireColumn
 from mappers.mapping import Entry, Table
@@ -31,7 +31,7 @@ class MappedTable:
     types: Mapping[str, str]
     form: KeyForm
     read_after: Snapshot
-    shape: Shape
+    shape: Shape = NO_SHAPE
 
     @property
     def name(self) -> str:

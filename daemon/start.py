@@ -130,7 +130,7 @@ class Start:
         check_topics(self._control.positions.all(transaction.control), [*topics.values(), messages])
         return sorted(tables.keys() - self._control.tables.versions(transaction.control).keys())
 
-    def _altered(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> list[Problem]:
+    def _altered(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> list[Problem]:
         """What became of the source's tables since their rows were made, where a person must decide about the rows."""
         stored = self._control.shapes.all(transaction.control)
         return [

@@ -14,7 +14,6 @@ from connectors.chunks import ChunkRow
 from connectors.kafka.log import LogReader
 from connectors.keys import name_of
 from connectors.postgresql.keys import key_form
-from connectors.shape import Shape
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from connectors.wire import Wire, WireColumn
@@ -27,7 +26,6 @@ from mappers.mapping import Column, Table
 
 LOCK_TIMEOUT_S = 2.0
 SEES_ALL = Snapshot(1 << 63, 1 << 62)
-NO_SHAPE = Shape("", "", "", "", "", (), False, {}, {})
 """As what the catalogue is read after: an event may then have any columns."""
 
 
@@ -126,7 +124,7 @@ def _stand_in(log: LogReader, table: str, partitions: Sequence[Partition], width
     columns = tuple(Column(column, kind, nullable=False) for column, kind in types.items())
     stand_in = Table(schema, name, columns, tuple(kinds))
     wires = tuple(WireColumn(column, types[column], kind) for column, kind in kinds.items())
-    return MappedTable(0, stand_in, (), wires, types, key_form(stand_in, tuple(kinds), wires), SEES_ALL, NO_SHAPE)
+    return MappedTable(0, stand_in, (), wires, types, key_form(stand_in, tuple(kinds), wires), SEES_ALL)
 
 
 def _payload(raw: bytes) -> dict[str, object]:
