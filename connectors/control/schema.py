@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from connectors.chunks import LEDGER_FIELDS
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the tables; `ControlStore.ensure` upgrades older ones and refuses newer ones."""
 
 DEFAULT_SCHEMA = "changeover"
@@ -221,5 +221,6 @@ UPGRADES = {
         " ADD COLUMN IF NOT EXISTS suspicion text, ADD COLUMN IF NOT EXISTS connector_session text",
         f"ALTER TABLE {DEFAULT_SCHEMA}.table_state ADD COLUMN IF NOT EXISTS paused boolean NOT NULL DEFAULT false",
     ),
+    3: (),
 }
 """Version -> what brings existing tables to it from the one before. New tables are made as they are declared."""
