@@ -9,6 +9,7 @@ from typing import cast
 
 from connectors.keys import KeyForm
 from connectors.neutral import made_column
+from connectors.shape import NO_SHAPE, Shape
 from connectors.snapshot import Snapshot
 from connectors.wire import WireColumn
 from mappers.mapping import NOTHING, Entry, Makers, Table
@@ -20,8 +21,9 @@ class MappedTable:
 
     wires: the columns that travel, in row order; every `Row` of this table has one value for each. types: source column
     -> its type as the target knows it, text where it does not. form: how keys are written and ordered. read_after:
-    every transaction that this snapshot sees had been committed before the catalogue was read. makers: what is made of
-    its rows before they are staged. divided: where its entries differ in that, a part for each way; `parts` has them.
+    every transaction that this snapshot sees had been committed before the catalogue was read. shape: from that same
+    look, and so no newer than the catalogue. makers: what is made of its rows before they are staged. divided: where
+    its entries differ in that, a part for each way; `parts` has them.
     """
 
     number: int
@@ -31,6 +33,7 @@ class MappedTable:
     types: Mapping[str, str]
     form: KeyForm
     read_after: Snapshot
+    shape: Shape = NO_SHAPE
     makers: Makers = NOTHING
     divided: tuple[MappedTable, ...] = ()
 
@@ -38,6 +41,11 @@ class MappedTable:
     def name(self) -> str:
         """schema.name of the source table."""
         return self.table.full_name
+
+    @property
+    def ignores_new(self) -> bool:
+        """Whether columns that are added at the source are ignored: all its entries say so."""
+        return all(entry.ignores_new for entry in self.entries)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

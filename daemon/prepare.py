@@ -10,12 +10,13 @@ from connectors.postgresql.keys import key_form
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.wire import wire_columns
 from connectors.seams import MissingGrant
+from connectors.shape import Shape
 from connectors.snapshot import Snapshot
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.config.model import Config
 from daemon.reference_tables import reader
-from mappers.errors import ConfigError, FatalError, Problem
+from mappers.errors import ConfigError, FatalError, Problem, TransientError
 from mappers.functions import FunctionCatalog
 from mappers.mapping import NOTHING, Entry, Makers, Table
 from mappers.resolve import resolve
@@ -37,10 +38,10 @@ class Topic:
 def mapped_tables(config: Config, source: PostgresSource, target: SqlTarget) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
     try:
-        read_after = source.snapshot()
+        read_after, shapes = source.shapes(sorted({spec.source_name for spec in config.tables}))
         entries = entries_of(config, source, target)
         _check_grants(entries, source, target)
-        return checked(entries, target, read_after, triggers_fire=target.enforces_triggers)
+        return checked(entries, target, read_after, shapes, triggers_fire=target.enforces_triggers)
     except ConfigError as error:
         raise config.locate(error) from None
 
@@ -78,7 +79,12 @@ def _rights(grant: MissingGrant) -> str:
 
 
 def checked(
-    entries: Sequence[Entry], target: SqlTarget, read_after: Snapshot, *, triggers_fire: bool
+    entries: Sequence[Entry],
+    target: SqlTarget,
+    read_after: Snapshot,
+    shapes: Mapping[str, Shape],
+    *,
+    triggers_fire: bool,
 ) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with everything that does not travel or does not fit.
 
@@ -89,7 +95,7 @@ def checked(
     for number, table in enumerate({entry.source.full_name: entry.source for entry in entries}.values()):
         mine = tuple(entry for entry in entries if entry.source.full_name == table.full_name)
         try:
-            mapped = _mapped(number, table, mine, target, read_after)
+            mapped = _mapped(number, table, mine, target, read_after, shapes)
         except ConfigError as error:
             problems += [_placed(problem, mine[0]) for problem in error.problems]
             continue
@@ -103,8 +109,15 @@ def checked(
 
 
 def _mapped(
-    number: int, table: Table, entries: tuple[Entry, ...], target: SqlTarget, read_after: Snapshot
+    number: int,
+    table: Table,
+    entries: tuple[Entry, ...],
+    target: SqlTarget,
+    read_after: Snapshot,
+    shapes: Mapping[str, Shape],
 ) -> MappedTable:
+    if table.full_name not in shapes:
+        raise TransientError(f"the table {table.full_name} came while the catalogue was read", where="source")
     wanted = frozenset().union(*(entry.inputs for entry in entries))
     wires = wire_columns(table, wanted)
     try:
@@ -113,7 +126,7 @@ def _mapped(
         problem = f"a key of type {error} cannot be followed: its text form is not exact"
         raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
     types = target.known_types(table, [wire.name for wire in wires])
-    mapped = MappedTable(number, table, entries, wires, types, form, read_after)
+    mapped = MappedTable(number, table, entries, wires, types, form, read_after, shapes[table.full_name])
     ways = list(dict.fromkeys(entry.makers for entry in entries))
     if ways == [NOTHING]:
         return mapped

@@ -30,6 +30,7 @@ from daemon.status import status_of
 from daemon.stream.apply import Applied, Stream
 from daemon.stream.buffer import Buffer
 from daemon.stream.exchange import Exchanger
+from daemon.stream.guard import ShapeGuard
 from daemon.stream.journal_trim import JournalTrim
 from daemon.stream.reader import Reader
 from daemon.stream.writer import Writer
@@ -67,6 +68,7 @@ class Daemon:
         self._heartbeat: Heartbeat | None = None
         self._watch = Watch(metrics, time.monotonic)
         self._config: ConfigWatch | None = None
+        self._guard: ShapeGuard | None = None
         self._on_demand: OnDemand | None = None
         self._verification: Continuous | None = None
         self._resync: Post = self._endpoint()
@@ -179,7 +181,9 @@ class Daemon:
         source, resyncer, desk = parts.source(), parts.resyncer(), parts.desk
         stack.callback(source.close)
         stack.callback(resyncer.close)
-        stream = Stream(running.tables, partitions, source, parts.target, parts.control, desk, parts.wait_or_stop)
+        guard = self._guard = parts.guard(running.tables, source)
+        given = (running.tables, partitions, source, parts.target, parts.control, desk, guard, parts.wait_or_stop)
+        stream = Stream(*given)
 
         def counted(table: str, rows: int) -> None:
             self._metrics.count_resync(table, "conflict", rows)
@@ -267,6 +271,7 @@ class Daemon:
             slot = self._source.slot(self._parts.config.source.slot)
             self._watch.slot(slot)
             check_slot(slot, self._parts.config.source.slot, f"source {server_of(self._source.url)}")
+            self._look_at_tables()
         except TransientError as error:
             self._source.close()
             self._failed(error)
@@ -281,6 +286,11 @@ class Daemon:
         except TransientError as error:
             self._source.close()
             self._failed(error)
+
+    def _look_at_tables(self) -> None:
+        if self._guard is not None:
+            self._guard.examine(self._tables)
+            self._watch.ignored(self._guard.ignored)
 
     def _look_at_letters(self) -> None:
         control = self._parts.control.dead_letters

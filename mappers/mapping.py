@@ -55,6 +55,8 @@ class Entry:
     """What to do when the target table has rows before the backfill: refuse, or keep them beside the migrated ones."""
     makers: Makers = NOTHING
     """What is made of a source row before its expressions see it."""
+    ignores_new: bool = False
+    """A column that is added to the source table, and that this entry does not read, is left alone."""
     group: str = "default"
     fingerprint: str = ""
     """sha256 of everything that decides what rows this entry produces; a changed mapping shows as a changed value."""

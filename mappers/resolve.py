@@ -108,6 +108,7 @@ def _entry(
         key_is_derived=derived,
         makers=makers,
         not_empty=spec.if_not_empty,
+        ignores_new=spec.on_new_columns == "ignore",
         group=spec.group,
     )
     return replace(entry, fingerprint=fingerprint(entry))

@@ -78,6 +78,11 @@ class TableSpec(BaseModel):
         default="refuse",
         description="What to do when the target table already has rows: refuse, or keep them beside the migrated ones.",
     )
+    on_new_columns: Literal["stop", "ignore"] = Field(
+        default="stop",
+        description="What to do when a column is added at the source while it runs: stop at the first event that has "
+        "it, or leave it alone. Of several entries for one source table, one that says stop decides.",
+    )
 
     @field_validator("source", "target")
     @classmethod

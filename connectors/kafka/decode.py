@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from connectors.change import Change, Key, Row
-from connectors.kafka.decode_careful import AVRO, Careful, Where, control, parse, tombstone, unregistered
+from connectors.kafka.decode_careful import AVRO, Ages, Careful, Where, control, parse, tombstone, unregistered
 from connectors.kafka.decode_fast import NONE_MISSING, Checks, Shape, Unusual, astuple, fast_way, lax_pair
 from connectors.kafka.decode_values import Placeholder, Unfit
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
@@ -45,7 +45,9 @@ class TableDecoder:
 
     columns: the wanted columns (`wire_columns`), in the order of the rows to be made. key: the source key's columns,
     all wanted. time_precision: the connector's time.precision.mode, used for messages without a schema. read_after:
-    what had been committed before the catalogue was read. schemas: for events in Avro; None refuses them.
+    what had been committed before the catalogue was read. schemas: for events in Avro; None refuses them. altered: what
+    may have been before an ALTER of the table: of such an event nothing but the key need be readable. ignore_new:
+    columns that the catalogue does not have are left alone.
     """
 
     def __init__(
@@ -59,6 +61,8 @@ class TableDecoder:
         time_precision: TimePrecision = "microseconds",
         read_after: Snapshot | None = None,
         schemas: Schemas | None = None,
+        altered: Snapshot | None = None,
+        ignore_new: bool = False,
     ) -> None:
         self.topic = topic
         self.table = table.full_name
@@ -69,7 +73,9 @@ class TableDecoder:
         _check_key(self.table, self.columns, self.key)
         self.placeholder = Placeholder(placeholder)
         positions = [wanted.index(name) for name in self.key]
-        self._careful = Careful(self.columns, self.names, positions, self.placeholder, table, read_after)
+        given = (self.columns, self.names, positions, self.placeholder, table)
+        self._careful = Careful(*given, Ages(read_after, altered), ignore_new=ignore_new)
+        self._closed = not ignore_new
         self._avro = self._avro_decoder(schemas) if schemas else None
         self._refill = table.replica_identity == "f"
         plain = self._make(units_without_schema(self.columns, time_precision), b"")
@@ -139,8 +145,13 @@ class TableDecoder:
     def _slow(self, value: bytes, offset: int) -> Change:
         document = parse(value)
         if isinstance(document, dict) and "payload" in document and "op" not in document:
-            shape = self._learn(value, document)
             payload = document["payload"]
+            try:
+                shape = self._learn(value, document)
+            except Unfit:
+                if not self._careful.tells_older(payload):
+                    raise
+                return self._careful.unread(payload, self._shape.units, offset)
         else:
             shape, payload = self._shapes[b""], document
         if shape is not self._shape:
@@ -152,7 +163,7 @@ class TableDecoder:
         self._fast = fast_way(shape, self._careful.key, self)
 
     def _make(self, units: Units, prefix: bytes) -> Shape:
-        return Shape(self.columns, self.names, self.key, self.placeholder, units, prefix)
+        return Shape(self.columns, self.names, self.key, self.placeholder, units, prefix, closed=self._closed)
 
     def _learn(self, value: bytes, document: dict[str, Any]) -> Shape:
         """The shape for a message with a schema: a known one, or one made after the schema was checked."""

@@ -61,7 +61,10 @@ class AvroDecoder:
         number = schema_id(value)
         known = self._shapes.get(number)
         if known is None:
-            known = self._shapes[number] = self._learn(number, value)
+            try:
+                known = self._shapes[number] = self._learn(number, value)
+            except Unfit as unfit:
+                return self._older(number, value, offset, unfit)
         shape, defaults = known
         event = read(shape.schema, value)
         if shape.narrow:
@@ -73,6 +76,13 @@ class AvroDecoder:
         if defaults and change.row is not None and _doubtful(defaults, event["after"]):
             return msgspec.structs.replace(change, doubtful=True)
         return change
+
+    def _older(self, number: int, value: bytes, offset: int, unfit: Unfit) -> Change:
+        """An event whose schema does not agree with the catalogue: its key, where it is from before an ALTER."""
+        event = read(avro_schema(self._schemas.text(number), self._careful.names), value)
+        if not self._careful.tells_older(event):
+            raise unfit
+        return self._careful.unread(event, (None,) * len(self._careful.columns), offset)
 
     def _learn(self, number: int, value: bytes) -> tuple[AvroShape, Mapping[str, object]]:
         """How events of a schema are read, and the values in doubt: columns that say their default for NULL too."""

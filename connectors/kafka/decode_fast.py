@@ -115,12 +115,17 @@ class Shape(Checks):
         placeholder: Placeholder,
         units: Units,
         prefix: bytes = b"",
+        *,
+        closed: bool = True,
     ) -> None:
-        """names: all columns of the table, the wanted ones first. prefix: what precedes the payload in a message."""
+        """names: all columns of the table, the wanted ones first. prefix: what precedes the payload in a message.
+
+        closed: a row with another column is not usual.
+        """
         super().__init__(columns, placeholder, units)
         self.prefix = prefix
         self.skip = len(prefix)
-        self.event, self.delete = _decoders(columns, names, key)
+        self.event, self.delete = _decoders(columns, names, key, closed)
         self.width = None if len(columns) == len(names) else len(columns)
 
 
@@ -174,7 +179,7 @@ def _indices(columns: Sequence[WireColumn], holds: Callable[[WireColumn], bool])
 
 
 def _decoders(
-    columns: Sequence[WireColumn], names: Sequence[str], key: Sequence[str]
+    columns: Sequence[WireColumn], names: Sequence[str], key: Sequence[str], closed: bool
 ) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
     """Decoders of an event and of a delete's key; ones that give up where msgspec cannot have a column's name."""
     if any(c in '"\\' or c < " " for name in names for c in name):
@@ -184,7 +189,7 @@ def _decoders(
         (f"c{i}", types[name]) if name in types else (f"c{i}", msgspec.Raw, msgspec.Raw())
         for i, name in enumerate(names)
     ]
-    after = _struct("After", fields, names, True)
+    after = _struct("After", fields, names, closed)
     before = _struct("Before", [(f"c{i}", types[name]) for i, name in enumerate(key)], key, False)
     op = Literal["c", "u", "r", "d", "t"]
     event = msgspec.defstruct("Event", [("op", op), ("source", Source), ("after", after | None, None)], gc=False)

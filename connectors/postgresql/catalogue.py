@@ -58,6 +58,12 @@ def load_tables(conn: psycopg.Connection[Any], names: Names | None = None) -> di
     return {table.full_name: table for table in made}
 
 
+def column_types(conn: psycopg.Connection[Any], schema: str, name: str) -> dict[str, str]:
+    """Column -> its type, as `load_tables` spells it, of one table that is there; under a search path of pg_catalog."""
+    row = conn.execute("SELECT format('%%I.%%I', %s::text, %s::text)::regclass::oid::int8", (schema, name)).fetchone()
+    return {column["name"]: column["type"] for column in _fetch(conn, "columns", {"oids": [row[0] if row else 0]})}
+
+
 def load_functions(conn: psycopg.Connection[Any]) -> frozenset[str]:
     """Names of built-in functions whose every overload is immutable and gives one value for one row."""
     return frozenset(row["name"] for row in _fetch(conn, "functions"))

@@ -100,9 +100,10 @@ def plan_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> Bench:
 
 def batch_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> BatchBench:
     """What `plan --batch` tries a batch with."""
-    made = decoders(tables, *parts.topics(tables), parts.schemas)
+    made = decoders(tables, *parts.topics(tables), parts.shapes(), parts.schemas)
     wait = limited_wait(parts, GATE_LIMIT_S)
-    return BatchBench(tables, parts.source(), parts.target, parts.control, parts.desk, parts.log_reader, made, wait)
+    source, guard = parts.source(), parts.guard(tables, parts.source(), lambda table, stored, doubts: None)
+    return BatchBench(tables, source, parts.target, parts.control, parts.desk, parts.log_reader, made, guard, wait)
 
 
 def limited_wait(parts: Parts, limit_s: float) -> Callable[[], None]:

@@ -145,12 +145,12 @@ def _registry(config: Config) -> str:
 def _mapping(config: Config, sides: Sides) -> MappingState:
     """The mapping as `run` would take it, without the rights, which are checks of their own."""
     try:
-        read_after = sides.source.snapshot()
+        read_after, shapes = sides.source.shapes(sorted({spec.source_name for spec in config.tables}))
         entries = entries_of(config, sides.source, sides.target)
     except ConfigError as error:
         return MappingState(faults=_faults(config, error))
     try:
-        checked(entries, sides.target, read_after, triggers_fire=False)
+        checked(entries, sides.target, read_after, shapes, triggers_fire=False)
     except ConfigError as error:
         return MappingState(entries, _faults(config, error))
     return MappingState(entries)

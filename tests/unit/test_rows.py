@@ -148,7 +148,7 @@ WIRES = (
 
 def mapped(makers: Makers) -> MappedTable:
     form = KeyForm(("id",), ("integer",), (str,), (lambda v: v,), (int,))
-    return MappedTable(0, SOURCE, (), WIRES, {}, form, Snapshot(1, 1), makers)
+    return MappedTable(0, SOURCE, (), WIRES, {}, form, Snapshot(1, 1), makers=makers)
 
 
 def test_a_row_becomes_as_many_as_its_list_has() -> None:
