@@ -1,0 +1,259 @@
+"""Which table of one schema is which of the other: by name, by columns, by what points where.
+
+None of them decides alone where another speaks against it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from mappers.propose.columns import match_columns
+from mappers.propose.known import Known, known
+from mappers.propose.leftovers import Leftover, best_pairs
+from mappers.propose.lexicon import CONTRAST
+from mappers.propose.records import ColumnMatch
+from mappers.propose.sides import TableWords
+from mappers.propose.similarity import likeness
+
+MARGIN = 0.06
+ROUNDS = 5
+_WORTH_COMPARING = 0.25
+_NEAREST = 6
+"""How many candidates of a table are compared column by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What speaks for a pair of tables. mass: how much of the columns in common is not in every table."""
+
+    name: float
+    columns: float
+    mass: float
+    schema: float
+    graph: float
+
+    @property
+    def total(self) -> float:
+        """For comparing with other pairs."""
+        sure = self.mass / (self.mass + 1.0)
+        return 0.5 * self.name + 0.4 * self.columns * (0.4 + 0.6 * sure) + 0.1 * self.graph + self.schema
+
+    @property
+    def confidence(self) -> float:
+        """How sure it is that the tables are the same: 0 to 1."""
+        if self.name >= 0.9:
+            if self.columns >= 0.5:
+                return self.name
+            return self.name - (0.08 if self.columns >= 0.3 else 0.4)
+        by_columns = self.columns * (0.62 + 0.38 * self.mass / (self.mass + 1.0))
+        if self.name >= 0.5:
+            doubt = (1 - 0.7 * self.name) * (1 - 0.8 * by_columns) * (1 - 0.3 * self.graph)
+            return min(0.95, 1 - doubt) if by_columns > 0.35 else 0.4
+        same = by_columns if self.mass >= 3.0 else 0.0
+        return min(0.88, max(same * 0.95, by_columns * self.graph * 0.9))
+
+
+@dataclass(slots=True)
+class Tables:
+    """The matching of two schemas while it is made. found: source table -> target table, by full name."""
+
+    sources: Mapping[str, TableWords]
+    targets: Mapping[str, TableWords]
+    min_confidence: float
+    found: dict[str, str] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    candidates: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    """Source tables that found none -> what they might have become."""
+
+    def known(self) -> Known:
+        """What the columns may build on."""
+        return known(self.found, _words(self), self.min_confidence)
+
+
+def match_tables(sources: Mapping[str, TableWords], targets: Mapping[str, TableWords], min_confidence: float) -> Tables:
+    """The tables that are each other's, each at most once."""
+    tables = Tables(sources, targets, min_confidence)
+    tables.weights = _weights([*sources.values(), *targets.values()])
+    near = _near(tables)
+    for _ in range(ROUNDS):
+        so_far = tables.known()
+        evidence = {pair: _evidence(tables, *pair, so_far) for pair in _open(tables, near, so_far)}
+        before = len(tables.found)
+        _accept(tables, evidence)
+        tables.candidates = _candidates(tables, evidence)
+        if len(tables.found) == before:
+            break
+    return tables
+
+
+def _accept(tables: Tables, evidence: Mapping[tuple[str, str], Evidence]) -> None:
+    weighed = [Leftover(one, other, found.total) for (one, other), found in evidence.items() if found.total > 0.3]
+    for pair in best_pairs(weighed, 0.0, MARGIN):
+        confidence = evidence[pair.source, pair.target].confidence
+        if pair.clear and confidence >= tables.min_confidence:
+            tables.found[pair.source] = pair.target
+            tables.confidence[pair.source] = round(confidence, 2)
+
+
+def _candidates(tables: Tables, evidence: Mapping[tuple[str, str], Evidence]) -> dict[str, list[tuple[str, float]]]:
+    made: defaultdict[str, list[tuple[str, float]]] = defaultdict(list)
+    taken = set(tables.found.values())
+    for (one, other), found in evidence.items():
+        if one not in tables.found and other not in taken and found.confidence >= 0.4:
+            made[one].append((other, round(min(found.confidence, 0.79), 2)))
+    return {one: sorted(others, key=lambda c: (-c[1], c[0]))[:3] for one, others in made.items()}
+
+
+def _weights(tables: list[TableWords]) -> dict[str, float]:
+    """Column key -> how telling it is: what is in every table says nothing about any."""
+    counts = Counter(key for table in tables for key in {column.keys[-1] for column in table.columns})
+    most = math.log(1 + len(tables))
+    return {key: max(0.08, math.log((1 + len(tables)) / (1 + n)) / most) for key, n in counts.items()}
+
+
+def _near(tables: Tables) -> dict[str, list[str]]:
+    """Source table -> target tables with telling columns in common, most telling first."""
+    holders: defaultdict[str, list[str]] = defaultdict(list)
+    for name, table in tables.targets.items():
+        for key in {column.keys[-1] for column in table.columns}:
+            holders[key].append(name)
+    made: dict[str, list[str]] = {}
+    for name, table in tables.sources.items():
+        shared: Counter[str] = Counter()
+        for key in {column.keys[-1] for column in table.columns}:
+            for other in holders.get(key, ()):
+                shared[other] += tables.weights[key]  # type: ignore[assignment]
+        sizes = {other: max(len(table.columns), len(tables.targets[other].columns)) for other in shared}
+        ranked = sorted(shared, key=lambda other: (-shared[other] / math.sqrt(sizes[other]), other))
+        made[name] = ranked[:_NEAREST]
+    return made
+
+
+def _open(tables: Tables, near: Mapping[str, list[str]], known: Known) -> Iterator[tuple[str, str]]:
+    """The pairs that are worth comparing and not settled yet."""
+    taken = set(tables.found.values())
+    for one, source in tables.sources.items():
+        if one in tables.found:
+            continue
+        for other, target in tables.targets.items():
+            if other not in taken and (other in near[one] or name_likeness(source, target, known) >= 0.6):
+                yield one, other
+
+
+def _evidence(tables: Tables, one: str, other: str, known: Known) -> Evidence:
+    source, target = tables.sources[one], tables.targets[other]
+    columns, mass = _column_likeness(tables, source, target, match_columns(source, target, known))
+    graph = _graph(tables, source, target)
+    return Evidence(
+        name_likeness(source, target, known), columns, mass, _schema_likeness(tables, source, target), graph
+    )
+
+
+def name_likeness(source: TableWords, target: TableWords, known: Known) -> float:
+    """0 to 1, by the tables' names alone."""
+    one, other = source.name, target.name
+    if one.raw == other.raw:
+        return 1.0
+    if one.flat == other.flat:
+        return 0.99
+    if one.root == other.root:
+        return 0.98
+    if source.words == target.words or one.canonical == other.canonical:
+        return 0.97
+    if sorted(source.words) == sorted(target.words) or _with_schema(source, target):
+        return 0.95
+    theirs = tuple(known.words.get(word, word) for word in target.words)
+    if sorted(source.words) == sorted(theirs):
+        return 0.93
+    tail = _tail(source.words, target.words) or _tail(source.words, theirs)
+    return max(tail, 0.92 * likeness(source.words, target.words, known.learned))
+
+
+def _with_schema(source: TableWords, target: TableWords) -> bool:
+    """auth.users and public.auth_users."""
+    return source.with_schema == target.with_schema or "".join(source.with_schema) == "".join(target.with_schema)
+
+
+def _tail(one: tuple[str, ...], other: tuple[str, ...]) -> float:
+    """blog_post and post: the last words of one are the other; not where the rest tells them apart."""
+    short, long = sorted((one, other), key=len)
+    if not short or len(short) == len(long):
+        return 0.0
+    rest = long[: -len(short)] if long[-len(short) :] == short else long[len(short) :]
+    whole = long[-len(short) :] == short
+    if not whole and long[: len(short)] != short:
+        return 0.0
+    if CONTRAST.intersection(rest):
+        return 0.3
+    return 0.8 if whole else 0.7
+
+
+def _schema_likeness(tables: Tables, source: TableWords, target: TableWords) -> float:
+    """A little more for the same schema, or for the one where the others went."""
+    if source.table.schema.lower() == target.table.schema.lower():
+        return 0.07
+    moved = Counter(
+        other.rpartition(".")[0] for one, other in tables.found.items() if one.rpartition(".")[0] == source.table.schema
+    )
+    if moved and moved.most_common(1)[0][0] == target.table.schema:
+        return 0.07
+    return 0.05 if source.with_schema[:-1] and source.with_schema == target.with_schema else 0.0
+
+
+def _column_likeness(
+    tables: Tables, source: TableWords, target: TableWords, matches: tuple[ColumnMatch, ...]
+) -> tuple[float, float]:
+    """(share of the columns that have a counterpart, how much of it is telling)."""
+    weights = tables.weights
+    mine = {column.column.name: weights.get(column.keys[-1], 1.0) for column in source.columns}
+    yours = {column.column.name: weights.get(column.keys[-1], 1.0) for column in target.columns}
+    shared = mass = 0.0
+    left = right = 0.0
+    for match in matches:
+        strength = match.confidence * (1.0 if match.live else 0.7 if match.confidence >= 0.9 else 0.3)
+        left += strength * mine[match.source]
+        right += strength * yours[match.target]
+    mass = (left + right) / 2
+    totals = sum(mine.values()), sum(yours.values())
+    if not all(totals):
+        return 0.0, 0.0
+    shared = (left + right) / (totals[0] + totals[1])
+    held = max(left / totals[0], right / totals[1])
+    return min(1.0, 0.65 * shared + 0.35 * held), mass
+
+
+def _graph(tables: Tables, source: TableWords, target: TableWords) -> float:
+    """0 to 1: how well the tables that they point to, and that point to them, are each other's."""
+    mine = {(False, tables.found.get(key.full_name, "")) for key in source.table.references}
+    mine |= {(True, tables.found.get(name, "")) for name in _pointing(tables.sources, source.table.full_name)}
+    yours = {(False, key.full_name) for key in target.table.references}
+    yours |= {(True, name) for name in _pointing(tables.targets, target.table.full_name)}
+    settled = {(inward, name) for inward, name in mine if name}
+    if not settled or not yours:
+        return 0.0
+    reachable = {pair for pair in yours if pair[1] in tables.found.values()}
+    union = settled | reachable
+    return len(settled & yours) / len(union) if union else 0.0
+
+
+def _pointing(tables: Mapping[str, TableWords], name: str) -> Iterator[str]:
+    for full_name, table in tables.items():
+        if any(key.full_name == name for key in table.table.references):
+            yield full_name
+
+
+def _words(tables: Tables) -> dict[str, str]:
+    """Target word -> source word, of tables that are each other's and differ in one word."""
+    made: dict[str, str] = {}
+    refuted: set[str] = set()
+    for one, other in tables.found.items():
+        mine, yours = tables.sources[one].words, tables.targets[other].words
+        here, there = [w for w in mine if w not in yours], [w for w in yours if w not in mine]
+        telling = CONTRAST.isdisjoint((*here, *there))
+        if len(here) == len(there) == 1 and telling and made.setdefault(there[0], here[0]) != here[0]:
+            refuted.add(there[0])
+    return {word: found for word, found in made.items() if word not in refuted}
