@@ -1,4 +1,4 @@
-"""Which column of one table is which of another: certain names first, then what is left over, and only if it is alone."""
+"""Which column of one table is which of another: certain names first, then what is left, and only where it is alone."""
 
 from __future__ import annotations
 

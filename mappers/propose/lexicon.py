@@ -14,6 +14,12 @@ def _pairs(text: str) -> dict[str, str]:
     return dict(pair.split("=") for pair in text.split())
 
 
+def _phrases(text: str) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """`some words:others;` each."""
+    halves = [pair.partition(":") for pair in " ".join(text.split()).split("; ")]
+    return tuple((tuple(before.split()), tuple(after.split())) for before, _, after in halves)
+
+
 ABBREVIATIONS = _pairs(
     "abbr=abbreviation acct=account acnt=account addr=address adr=address adrs=address admin=administrator "
     "amt=amount amnt=amount appt=appointment approx=approximate attr=attribute avg=average bal=balance bday=birthdate "
@@ -30,7 +36,8 @@ ABBREVIATIONS = _pairs(
     "num=number obj=object opt=option ord=order org=organization orig=original "
     "param=parameter pct=percent percentage=percent perc=percent perm=permission pic=picture pkg=package "
     "pmt=payment pymt=payment pos=position pref=preference prev=previous priv=privilege prod=product proj=project "
-    "ptr=pointer pwd=password passwd=password pw=password qnty=quantity qty=quantity qry=query rcpt=receipt rcv=receive "
+    "ptr=pointer pwd=password passwd=password pw=password qnty=quantity qty=quantity qry=query "
+    "rcpt=receipt rcv=receive "
     "recv=receive ref=reference refno=reference resp=response "
     "rsrc=resource sal=salary sched=schedule seq=sequence sess=session sku=sku spec=specification "
     "src=source srv=server stmt=statement sts=status subj=subject supp=supplier svc=service sz=size tgt=target "
@@ -49,27 +56,22 @@ ABBREVIATIONS = _pairs(
 )
 """Word -> the word that stands for both. A word that maps to itself is known and is not taken apart."""
 
-PHRASES: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = tuple(
-    (tuple(before.split()), tuple(after.split()))
-    for before, after in (
-        pair.split(":")
-        for pair in (
-            "first name:firstname|given name:firstname|givenname:firstname|last name:lastname|family name:lastname|"
-            "familyname:lastname|middle name:middlename|full name:fullname|display name:displayname|"
-            "zip code:zipcode|postal code:zipcode|post code:zipcode|"
-            "e mail:email|email address:email|emailaddress:email|mail address:email|"
-            "phone number:phone|number phone:phone|phone no:phone|phonenumber:phone|mobile phone:mobile|"
-            "mobile number:mobile|mobile no:mobile|cell phone:mobile|cellphone:mobile|phone mobile:mobile|"
-            "phone cell:mobile|fax number:fax|fax no:fax|"
-            "date of birth:birthdate|birth date:birthdate|date birth:birthdate|birth day:birthdate|"
-            "hashed password:passwordhash|password hash:passwordhash|encrypted password:passwordhash|"
-            "password digest:passwordhash|password encrypted:passwordhash|hash password:passwordhash|"
-            "password crypted:passwordhash|crypted password:passwordhash|"
-            "ip address:ip|remote ip:ip|time zone:timezone|user agent:useragent|web site:website|"
-            "user name:username|home page:homepage|login name:loginname|date add:created|date upd:updated|time stamp:timestamp|file name:filename|"
-            "sort order:sortorder|display order:displayorder|country iso:country code"
-        ).split("|")
-    )
+PHRASES = _phrases(
+    """
+    first name:firstname; given name:firstname; givenname:firstname; last name:lastname; family name:lastname;
+    familyname:lastname; middle name:middlename; full name:fullname; display name:displayname;
+    zip code:zipcode; postal code:zipcode; post code:zipcode; e mail:email; email address:email;
+    emailaddress:email; mail address:email; phone number:phone; number phone:phone; phone no:phone;
+    phonenumber:phone; mobile phone:mobile; mobile number:mobile; mobile no:mobile; cell phone:mobile;
+    cellphone:mobile; phone mobile:mobile; phone cell:mobile; fax number:fax; fax no:fax;
+    date of birth:birthdate; birth date:birthdate; date birth:birthdate; birth day:birthdate;
+    hashed password:passwordhash; password hash:passwordhash; encrypted password:passwordhash;
+    password digest:passwordhash; password encrypted:passwordhash; hash password:passwordhash;
+    password crypted:passwordhash; crypted password:passwordhash; ip address:ip; remote ip:ip;
+    time zone:timezone; user agent:useragent; web site:website; user name:username; home page:homepage;
+    login name:loginname; date add:created; date upd:updated; time stamp:timestamp; file name:filename;
+    sort order:sortorder; display order:displayorder; country iso:country code
+    """
 )
 """Words side by side -> the words that stand for them."""
 
@@ -120,7 +122,8 @@ SYNONYMS: dict[frozenset[str], float] = {
     for strength, text in (
         (
             0.93,
-            "uid=uuid kind=type supplier=vendor gender=sex body=content active=enabled identifier=id login=username hash=digest "
+            "uid=uuid kind=type supplier=vendor gender=sex body=content active=enabled identifier=id login=username "
+            "hash=digest "
             "passwordhash=password begin=start finish=end website=homepage company=organization picture=image "
             "photo=image photo=picture author=writer town=city staff=employee line=item detail=item detail=line "
             "sortorder=position displayorder=position sortorder=displayorder ordinal=position ordinal=sortorder "
@@ -161,7 +164,8 @@ IRREGULAR = _pairs(
     "strata=stratum sos=sos kpis=kpi skus=sku pos=pos"
 )
 NOT_PLURAL = words(
-    "news lens gross series species alias bias canvas atlas cors https dns sms gps css aws cms tls ssl ios texas always "
+    "news lens gross series species alias bias canvas atlas cors https dns sms gps css aws cms tls ssl ios "
+    "texas always "
     "has is was this its us bus gas yes as plus minus versus address process access business class chassis sas ups "
     "analysis basis crisis thesis axis diagnosis synopsis status campus virus bonus menus census corpus alumnus focus "
     "genus radius cactus stimulus syllabus consensus apparatus christmas kudos chaos ethos pathos tennis iris pelvis"

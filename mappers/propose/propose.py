@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from mappers.mapping import Table
 from mappers.propose.columns import match_columns
-from mappers.propose.known import Known
 from mappers.propose.keys import merge_key, stream_key
+from mappers.propose.known import Known
 from mappers.propose.records import Candidate, ColumnMatch, Proposal, TableMatch
 from mappers.propose.sides import TableWords, side, vocabulary
 from mappers.propose.split import split_off

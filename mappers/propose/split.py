@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mappers.mapping import Column, Table
-from mappers.propose.columns import Known, match_columns
+from mappers.propose.columns import match_columns
 from mappers.propose.keys import merge_key
+from mappers.propose.known import Known
 from mappers.propose.records import ColumnMatch, TableMatch
 from mappers.propose.sides import TableWords
 

@@ -17,7 +17,7 @@ ColumnName = Callable[[Table, Column], str]
 
 @dataclass(frozen=True)
 class Moved:
-    """A schema after changes. tables: target table -> source table. columns: (target table, column) -> source column."""
+    """A schema after changes. tables: target -> source table. columns: (target table, column) -> source column."""
 
     result: tuple[Table, ...]
     tables: dict[str, str]
