@@ -49,8 +49,8 @@ class Pairing:
             live, note = False, f"{one.column.name} and {other.column.name} identify different things"
         if live and self.elsewhere(one, other):
             live, note = False, "they point to tables that are not each other's"
-        if other.column.generated:
-            live, note = False, "the target computes it"
+        if live and confidence < self.known.min_confidence:
+            live, note = False, "not sure"
         return ColumnMatch(other.column.name, one.column.name, how.expression, round(confidence, 2), live, note)
 
     def elsewhere(self, one: ColumnWords, other: ColumnWords) -> bool:

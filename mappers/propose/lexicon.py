@@ -170,3 +170,11 @@ NOT_PLURAL = words(
     "analysis basis crisis thesis axis diagnosis synopsis status campus virus bonus menus census corpus alumnus focus "
     "genus radius cactus stimulus syllabus consensus apparatus christmas kudos chaos ethos pathos tennis iris pelvis"
 )
+
+BOOKKEEPING = words(
+    "schema_migrations ar_internal_metadata django_migrations alembic_version flyway_schema_history databasechangelog "
+    "databasechangeloglock knex_migrations knex_migrations_lock ef_migrations_history prisma_migrations migrations "
+    "phinxlog goose_db_version sequelize_meta kysely_migration kysely_migration_lock drizzle_migrations "
+    "doctrine_migration_versions spatial_ref_sys typeorm_metadata schema_version schema_info play_evolutions"
+)
+"""Tables in which a schema keeps count of its own migrations, and what extensions fill by themselves."""

@@ -29,7 +29,7 @@ def propose(sources: Sequence[Table], targets: Sequence[Table], min_confidence: 
     alone = [table for table in sources if table.full_name not in tables.found]
     return Proposal(
         tuple(in_order(matches)),
-        tuple((table, _named(tables.candidates.get(table.full_name, ()))) for table in alone),
+        tuple((table, _named(tables.candidates.get(table.full_name, ()), others)) for table in alone),
         tuple(table for table in targets if table.full_name not in taken),
     )
 
@@ -43,8 +43,8 @@ def completed(source: Table, target: Table, confidence: float, columns: tuple[Co
     return TableMatch(source, target, confidence, columns, merge_key(source, target, columns), stream_key(source))
 
 
-def _named(candidates: Sequence[tuple[str, float]]) -> tuple[Candidate, ...]:
-    return tuple(Candidate(*candidate) for candidate in candidates)
+def _named(candidates: Sequence[tuple[str, float]], targets: Mapping[str, TableWords]) -> tuple[Candidate, ...]:
+    return tuple(Candidate(targets[name].table, confidence) for name, confidence in candidates)
 
 
 def in_order(matches: Sequence[TableMatch]) -> list[TableMatch]:

@@ -53,7 +53,7 @@ class TableMatch:
 class Candidate:
     """A target table that a source table might have become; not sure enough, or not alone."""
 
-    target: str
+    target: Table
     confidence: float
 
 

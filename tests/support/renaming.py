@@ -344,3 +344,21 @@ def ids_named(moved: Moved) -> Moved:
         return "id" if "_".join(words(column.name)) == long else column.name
 
     return renamed(moved, lambda t: (t.schema, t.name), again)
+
+
+def retitled(moved: Moved, titles: dict[str, str]) -> Moved:
+    """Tables by quite another name (by full name), and the foreign keys to them after it."""
+
+    def again(table: Table, column: Column) -> str:
+        for key in table.references:
+            if key.columns == (column.name,) and key.full_name in titles:
+                old = [singular(word) for word in words(key.table)]
+                mine = words(column.name)
+                tail = mine[-len(old) - 1 : -1] if mine[-1] == "id" else mine[-len(old) :]
+                if [singular(word) for word in tail] == old:
+                    head = mine[: len(mine) - len(old) - (mine[-1] == "id")]
+                    new = [singular(word) for word in words(titles[key.full_name])]
+                    return "_".join([*head, *new, *(["id"] if mine[-1] == "id" else [])])
+        return column.name
+
+    return renamed(moved, lambda t: (t.schema, titles.get(t.full_name, t.name)), again)
