@@ -49,7 +49,7 @@ def _head(written: Written) -> Iterator[str]:
     source, target = (comment(place) for place in written.places)
     yield "# Proposed by `changeover init` from names, types, keys and foreign keys; no row was read."
     yield "# A number says how sure a pair is (0 to 1); where there is none, names differ in writing at most."
-    yield "# A line with `#` is not in force: its remark says what you must decide. Take the `# ` away to put it in force."
+    yield "# A line with `#` is not in force: its remark says what to decide. Take the `# ` away to put it in force."
     yield f"# Set SOURCE_URL ({source}) and TARGET_URL ({target}) with their passwords,"
     yield "# KAFKA_BOOTSTRAP (host:port) and CONNECT_URL (http://host:port); then run `changeover doctor`."
     yield f"pipeline: {written.pipeline}"

@@ -76,9 +76,7 @@ PHRASES = _phrases(
 """Words side by side -> the words that stand for them."""
 
 CREATED = words("create created creation creating insert inserted added crtd")
-UPDATED = words(
-    "update updated updating modify modified modification changed lastmod lastupdate lastupdated edited upd"
-)
+UPDATED = words("update updated updating modify modified modification changed lastmod lastupdate lastupdated upd")
 DELETED = words("delete deleted deletion")
 STAMPS = {"ctime": "created", "mtime": "updated", "lastmodified": "updated", "createtime": "created",
           "updatetime": "updated"}  # fmt: skip
@@ -113,7 +111,7 @@ CONTRAST = words(
     "subtotal tax discount unit sale sales purchase purchased regular special enabled disabled active inactive "
     "valid invalid visible hidden expired expires north south east west arrival departure depart arrive check "
     "debtor creditor winner loser width height depth length latitude longitude mobile fax firstname lastname "
-    "middlename hash salt cost price legacy external"
+    "middlename hash salt cost price legacy base login logout"
 )
 """Words that tell two columns, or two tables, apart that are otherwise alike: never dropped, never swapped."""
 

@@ -11,6 +11,8 @@ _SUFFIXES = (("ation", 5), ("ition", 5), ("ion", 5), ("ment", 5), ("ing", 4), ("
              ("s", 4))  # fmt: skip
 """Ending -> the least letters before it."""
 _DISTINCT = frozenset((frozenset(("local", "locale")), frozenset(("product", "production"))))
+AKIN = 0.74
+"""The most for names of which one says something that the other does not: a thing of its own, for all one knows."""
 Learned = Mapping[frozenset[str], float]
 """Two words that stand for each other in these two schemas -> how sure that is."""
 
@@ -63,7 +65,9 @@ def likeness(one: tuple[str, ...], other: tuple[str, ...], learned: Learned) -> 
         return 0.0
     if any(other[j] in CONTRAST or other[j].isdigit() for j in right):
         return 0.0
-    return shared / (sum(map(_weight, one)) + sum(map(_weight, other)))
+    alike = shared / (sum(map(_weight, one)) + sum(map(_weight, other)))
+    more = any(_weight(one[i]) == 1.0 for i in left) or any(_weight(other[j]) == 1.0 for j in right)
+    return min(alike, AKIN) if more else alike
 
 
 def _likeness(one: str, other: str, learned: Learned) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from mappers.propose.columns import match_columns
 from mappers.propose.known import Known, known
 from mappers.propose.leftovers import Leftover, best_pairs
-from mappers.propose.lexicon import CONTRAST
+from mappers.propose.lexicon import CONTRAST, ID_WORDS
 from mappers.propose.records import ColumnMatch
 from mappers.propose.sides import TableWords
 from mappers.propose.similarity import likeness
@@ -34,12 +34,16 @@ class Evidence:
     mass: float
     schema: float
     graph: float
+    key: bool
+    """Only these two have a primary key of that name, which is more than `id`."""
 
     @property
     def total(self) -> float:
         """For comparing with other pairs."""
         sure = self.mass / (self.mass + 1.0)
-        return 0.5 * self.name + 0.4 * self.columns * (0.4 + 0.6 * sure) + 0.1 * self.graph + self.schema
+        return (
+            0.5 * self.name + 0.4 * self.columns * (0.4 + 0.6 * sure) + 0.1 * self.graph + self.schema + 0.1 * self.key
+        )
 
     @property
     def confidence(self) -> float:
@@ -49,8 +53,9 @@ class Evidence:
                 return self.name
             return self.name - (0.08 if self.columns >= 0.3 else 0.4)
         by_columns = self.columns * (0.62 + 0.38 * self.mass / (self.mass + 1.0))
-        if self.name >= 0.5:
-            doubt = (1 - 0.7 * self.name) * (1 - 0.8 * by_columns) * (1 - 0.3 * self.graph)
+        name = max(self.name, 0.85) if self.key else self.name
+        if name >= 0.5:
+            doubt = (1 - 0.7 * name) * (1 - 0.8 * by_columns) * (1 - 0.3 * self.graph)
             return min(0.95, 1 - doubt) if by_columns > 0.35 else 0.4
         same = by_columns if self.mass >= 3.0 else 0.0
         return min(0.88, max(same * 0.95, by_columns * self.graph * 0.9))
@@ -66,6 +71,8 @@ class Tables:
     found: dict[str, str] = field(default_factory=dict)
     confidence: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
+    keyed: dict[str, str] = field(default_factory=dict)
+    """Source table -> target table with a primary key of the same telling name."""
     candidates: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     """Source tables that found none -> what they might have become."""
 
@@ -79,6 +86,7 @@ def match_tables(sources: Mapping[str, TableWords], targets: Mapping[str, TableW
     tables = Tables(sources, targets, min_confidence)
     tables.weights = _weights([*sources.values(), *targets.values()])
     near = _near(tables)
+    tables.keyed = _keyed(sources, targets)
     for _ in range(ROUNDS):
         so_far = tables.known()
         evidence = {pair: _evidence(tables, *pair, so_far) for pair in _open(tables, near, so_far)}
@@ -148,9 +156,23 @@ def _evidence(tables: Tables, one: str, other: str, known: Known) -> Evidence:
     source, target = tables.sources[one], tables.targets[other]
     columns, mass = _column_likeness(tables, source, target, match_columns(source, target, known))
     graph = _graph(tables, source, target)
-    return Evidence(
-        name_likeness(source, target, known), columns, mass, _schema_likeness(tables, source, target), graph
-    )
+    schema, key = _schema_likeness(tables, source, target), tables.keyed.get(one) == other
+    return Evidence(name_likeness(source, target, known), columns, mass, schema, graph, key)
+
+
+def _keyed(sources: Mapping[str, TableWords], targets: Mapping[str, TableWords]) -> dict[str, str]:
+    """Tables whose primary key is a column like actor_id that is no foreign key, once on either side."""
+    mine, yours = _key_names(sources), _key_names(targets)
+    return {tables[0]: yours[name][0] for name, tables in mine.items() if len(tables) == len(yours.get(name, ())) == 1}
+
+
+def _key_names(tables: Mapping[str, TableWords]) -> dict[str, list[str]]:
+    made: defaultdict[str, list[str]] = defaultdict(list)
+    for full_name, table in tables.items():
+        keys = [column for column in table.columns if column.in_key]
+        if len(keys) == 1 and keys[0].reference is None and not ID_WORDS.issuperset(keys[0].words):
+            made[keys[0].keys[4]].append(full_name)
+    return made
 
 
 def name_likeness(source: TableWords, target: TableWords, known: Known) -> float:

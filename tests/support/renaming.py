@@ -362,3 +362,54 @@ def retitled(moved: Moved, titles: dict[str, str]) -> Moved:
         return column.name
 
     return renamed(moved, lambda t: (t.schema, titles.get(t.full_name, t.name)), again)
+
+
+OPPOSITE = [("created", "updated"), ("start", "end"), ("starts", "ends"), ("min", "max"), ("home", "work"),
+            ("first", "last"), ("from", "to"), ("parent", "child"), ("billing", "shipping"), ("source", "target"),
+            ("old", "new"), ("sender", "recipient"), ("latitude", "longitude"), ("height", "width"),
+            ("mother", "father"), ("systolic", "diastolic"), ("low", "high"), ("current", "previous"),
+            ("shipped", "delivered"), ("invoiced", "refunded"), ("sent", "received"), ("opened", "closed"),
+            ("scheduled", "actual"), ("generic", "brand"), ("inbox", "outbox"), ("followers", "following"),
+            ("avatar", "header"), ("inviter", "invitee"), ("tax", "discount"), ("unit", "total"), ("login", "logout"),
+            ("confirmed", "rejected"), ("accepted", "declined"), ("muted", "blocked"), ("silenced", "suspended"),
+            ]  # fmt: skip
+
+
+def turned_over(moved: Moved, chance: float, rng: random.Random) -> Moved:
+    """Some columns give way to their opposite, which is another thing: nothing of the source belongs there."""
+    opposite = {**dict(OPPOSITE), **{b: a for a, b in OPPOSITE}}
+
+    def other(name: str) -> str:
+        return "_".join(opposite.get(word, word) for word in words(name))
+
+    return _replaced(moved, lambda column: other(column.name), chance, rng)
+
+
+STRANGERS = ["theme", "notes", "loyalty_tier", "risk_score", "utm_campaign", "device", "shard", "locale_hint", "etag",
+             "checksum_v2", "external_ref", "segment", "score", "rank_hint", "remarks_internal", "origin_system",
+             "batch", "revision", "trace", "channel_hint", "sla", "tier", "region_hint", "flavour"]  # fmt: skip
+
+
+def replaced(moved: Moved, chance: float, rng: random.Random) -> Moved:
+    """Some columns give way to a stranger of the same type in the same place."""
+    return _replaced(moved, lambda column: rng.choice(STRANGERS), chance, rng)
+
+
+def _replaced(moved: Moved, name: Callable[[Column], str], chance: float, rng: random.Random) -> Moved:
+    result, columns = [], dict(moved.columns)
+    origin = {table.full_name: {"_".join(words(c.name)) for c in table.columns} for table in moved.origin}
+    for table in moved.result:
+        before = origin.get(moved.tables.get(table.full_name, ""), set())
+        fixed = {*table.key, *(name for key in table.references for name in key.columns)}
+        fixed |= {name for unique in table.uniques for name in unique.columns}
+        made, taken = [], {"_".join(words(column.name)) for column in table.columns} | before
+        for column in table.columns:
+            new = name(column)
+            if column.name in fixed or new in taken or rng.random() >= chance:
+                made.append(column)
+                continue
+            taken.add(new)
+            made.append(replace(column, name=new))
+            columns.pop((table.full_name, column.name), None)
+        result.append(replace(table, columns=tuple(made)))
+    return replace(moved, result=tuple(result), columns=columns)
