@@ -25,7 +25,7 @@ ABBREVIATIONS = _pairs(
     "amt=amount amnt=amount appt=appointment approx=approximate attr=attribute avg=average bal=balance bday=birthdate "
     "bldg=building calc=calculated cat=category categ=category ccy=currency cert=certificate cfg=config chk=check "
     "cnt=count cntry=country ctry=country cmd=command cmnt=comment cmt=comment coeff=coefficient comm=commission "
-    "configuration=config ctgry=category cust=customer cstmr=customer dept=department deptno=department "
+    "configuration=config ctgry=category cust=customer cstmr=customer dept=department "
     "desc=description descr=description dscr=description descrip=description dest=destination "
     "diff=difference div=division doc=document dur=duration emp=employee empl=employee "
     "enq=enquiry env=environment err=error evt=event fld=field freq=frequency geo=geography grp=group "
@@ -70,7 +70,7 @@ PHRASES = _phrases(
     password crypted:passwordhash; crypted password:passwordhash; ip address:ip; remote ip:ip;
     time zone:timezone; user agent:useragent; web site:website; user name:username; home page:homepage;
     login name:loginname; date add:created; date upd:updated; time stamp:timestamp; file name:filename;
-    sort order:sortorder; display order:displayorder; country iso:country code
+    sort order:sortorder; display order:displayorder; address line:address; country iso:country code
     """
 )
 """Words side by side -> the words that stand for them."""
@@ -120,6 +120,7 @@ SYNONYMS: dict[frozenset[str], float] = {
     for strength, text in (
         (
             0.93,
+            "pay=paid send=sent sell=sold write=written lose=lost win=won "
             "uid=uuid kind=type supplier=vendor gender=sex body=content active=enabled identifier=id login=username "
             "hash=digest "
             "passwordhash=password begin=start finish=end website=homepage company=organization picture=image "
@@ -136,7 +137,7 @@ SYNONYMS: dict[frozenset[str], float] = {
             "province=state province=region language=locale role=group tag=label topic=thread topic=subject "
             "product=item purchase=order quantity=count street=address brand=manufacturer customer=account "
             "contact=person birthdate=born hired=joined fullname=name displayname=name nickname=displayname "
-            "comment=message note=description comment=description remark=description note=text comment=text "
+            "comment=message note=text comment=text "
             "basket=cart visit=session payment=transaction invoice=bill trip=journey movie=film film=title "
             "parameter=setting setting=option option=preference preference=setting property=attribute meta=metadata "
             "metadata=data payload=data payload=body position=rank position=index sequence=position weight=position "

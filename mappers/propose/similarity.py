@@ -49,6 +49,17 @@ def abbreviates(short: str, long: str) -> bool:
 
 def likeness(one: tuple[str, ...], other: tuple[str, ...], learned: Learned) -> float:
     """0 to 1 for two names' words: their share that has a counterpart; 0 where a telling word has none."""
+    if learned and any(frozenset((a, b)) in learned for a in one for b in other if a != b):
+        return _alike(one, other, learned)
+    return _alike_anywhere(one, other)
+
+
+@lru_cache(maxsize=500_000)
+def _alike_anywhere(one: tuple[str, ...], other: tuple[str, ...]) -> float:
+    return _alike(one, other, {})
+
+
+def _alike(one: tuple[str, ...], other: tuple[str, ...], learned: Learned) -> float:
     if not one or not other:
         return 0.0
     pairs = sorted(

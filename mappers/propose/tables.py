@@ -73,6 +73,8 @@ class Tables:
     weights: dict[str, float] = field(default_factory=dict)
     keyed: dict[str, str] = field(default_factory=dict)
     """Source table -> target table with a primary key of the same telling name."""
+    pointing: tuple[dict[str, set[str]], dict[str, set[str]]] = ({}, {})
+    """On either side: table -> the tables that point to it."""
     candidates: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     """Source tables that found none -> what they might have become."""
 
@@ -87,6 +89,7 @@ def match_tables(sources: Mapping[str, TableWords], targets: Mapping[str, TableW
     tables.weights = _weights([*sources.values(), *targets.values()])
     near = _near(tables)
     tables.keyed = _keyed(sources, targets)
+    tables.pointing = _pointing(sources), _pointing(targets)
     for _ in range(ROUNDS):
         so_far = tables.known()
         evidence = {pair: _evidence(tables, *pair, so_far) for pair in _open(tables, near, so_far)}
@@ -251,9 +254,9 @@ def _column_likeness(
 def _graph(tables: Tables, source: TableWords, target: TableWords) -> float:
     """0 to 1: how well the tables that they point to, and that point to them, are each other's."""
     mine = {(False, tables.found.get(key.full_name, "")) for key in source.table.references}
-    mine |= {(True, tables.found.get(name, "")) for name in _pointing(tables.sources, source.table.full_name)}
+    mine |= {(True, tables.found.get(name, "")) for name in tables.pointing[0].get(source.table.full_name, ())}
     yours = {(False, key.full_name) for key in target.table.references}
-    yours |= {(True, name) for name in _pointing(tables.targets, target.table.full_name)}
+    yours |= {(True, name) for name in tables.pointing[1].get(target.table.full_name, ())}
     settled = {(inward, name) for inward, name in mine if name}
     if not settled or not yours:
         return 0.0
@@ -262,10 +265,12 @@ def _graph(tables: Tables, source: TableWords, target: TableWords) -> float:
     return len(settled & yours) / len(union) if union else 0.0
 
 
-def _pointing(tables: Mapping[str, TableWords], name: str) -> Iterator[str]:
-    for full_name, table in tables.items():
-        if any(key.full_name == name for key in table.table.references):
-            yield full_name
+def _pointing(tables: Mapping[str, TableWords]) -> dict[str, set[str]]:
+    made: defaultdict[str, set[str]] = defaultdict(set)
+    for name, table in tables.items():
+        for key in table.table.references:
+            made[key.full_name].add(name)
+    return made
 
 
 def _words(tables: Tables) -> dict[str, str]:

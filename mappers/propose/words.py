@@ -102,6 +102,8 @@ def _stamped(parts: tuple[str, ...]) -> tuple[str, ...]:
             made.append("updated")
         elif part in DELETED:
             made.append("deleted")
+        elif part == "user" and made[-1:] in (["created"], ["updated"], ["deleted"]):
+            made.append("by")
         elif part == "last" and any(other in UPDATED for other in parts[place + 1 :]):
             continue
         else:

@@ -215,7 +215,10 @@ def without_tables(moved: Moved, drop: frozenset[str]) -> Moved:
 def with_tables(moved: Moved, more: Sequence[Table]) -> Moved:
     """With tables that nothing became."""
     taken = {table.full_name for table in moved.result}
-    return replace(moved, result=(*moved.result, *(table for table in more if table.full_name not in taken)))
+    new = [table for table in more if table.full_name not in taken]
+    names = {table.full_name for table in new}
+    alone = [replace(t, references=tuple(key for key in t.references if key.full_name in names)) for t in new]
+    return replace(moved, result=(*moved.result, *alone))
 
 
 def with_columns(moved: Moved, pool: Sequence[Column], chance: float, rng: random.Random) -> Moved:
