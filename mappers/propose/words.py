@@ -8,7 +8,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mappers.propose.lexicon import ABBREVIATIONS, CREATED, DELETED, IRREGULAR, NOT_PLURAL, PHRASES, STAMPS, UPDATED
+from mappers.propose.lexicon import (
+    ABBREVIATIONS,
+    CONTRAST,
+    CREATED,
+    DELETED,
+    IRREGULAR,
+    NOT_PLURAL,
+    PHRASES,
+    STAMPS,
+    UPDATED,
+)
 
 _SEPARATOR = re.compile(r"[\W_]+")
 _CAMEL = re.compile(r"[A-Z]+s(?![a-z])|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_a-zA-Z]+")
@@ -126,7 +136,8 @@ def _taken_apart(parts: tuple[str, ...], known: frozenset[str]) -> tuple[str, ..
     found: list[str] = []
     for part in parts:
         whole = len(part) < 5 or not known or part in known or singular(part) in known or part in ABBREVIATIONS
-        found += (part,) if whole else _pieces(part, known, 3) or _short_pieces(part) or (part,)
+        whole = whole or part in CONTRAST
+        found += (part,) if whole else _pieces(part, known, 3) or _short_pieces(part, known) or (part,)
     return tuple(found)
 
 
@@ -146,7 +157,14 @@ def _pieces(word: str, known: frozenset[str], most: int) -> tuple[str, ...]:
     return ()
 
 
-def _short_pieces(word: str) -> tuple[str, ...]:
-    """empno and custid: an abbreviation, and that it is a number or an id."""
+def _short_pieces(word: str, known: frozenset[str]) -> tuple[str, ...]:
+    """empno, custid, linkdesc: known words and abbreviations, at least one of the latter."""
     head, tail = word[:-2], word[-2:]
-    return (head, tail) if tail in ("no", "id", "nr", "nm", "cd") and head in ABBREVIATIONS else ()
+    if tail in ("no", "id", "nr", "nm", "cd") and head in ABBREVIATIONS:
+        return (head, tail)
+    return _pieces(word, _with_abbreviations(known), 3)
+
+
+@lru_cache(maxsize=8)
+def _with_abbreviations(known: frozenset[str]) -> frozenset[str]:
+    return known | {word for word in ABBREVIATIONS if len(word) > 2}
