@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from daemon.init.draft import Item, table_name
-from daemon.init.yaml_text import comment, key, value
+from daemon.init.yaml_text import comment, flow, key, value
 from mappers.mapping import Column, Table
 from mappers.propose.records import CERTAIN, ColumnMatch, TableMatch
 
@@ -34,7 +34,7 @@ def _remarks(match: TableMatch, occupied: bool) -> Iterator[str]:
 
 def _body(item: Item) -> Iterator[str]:
     match = item.match
-    source, target = _quotable(table_name(match.source)), _quotable(table_name(match.target))
+    source, target = flow(table_name(match.source)), flow(table_name(match.target))
     same = source == target
     offers = any(not column.live for column in match.columns)
     if item.starred and not offers and not match.key and not match.source_key:
@@ -44,19 +44,15 @@ def _body(item: Item) -> Iterator[str]:
     if not same:
         yield f"  to: {target}"
     if match.source_key:
-        yield f"  source_key: [{', '.join(map(key, match.source_key))}]"
+        yield f"  source_key: [{', '.join(map(flow, match.source_key))}]"
     if match.key:
         pairs = ((column.target, column.expression) for column in match.columns if column.target in match.key)
-        yield f"  key: {{{', '.join(f'{key(name)}: {key(text)}' for name, text in pairs)}}}"
+        yield f"  key: {{{', '.join(f'{key(name)}: {flow(text)}' for name, text in pairs)}}}"
     if item.starred:
         yield '  columns: "*"'
     else:
         yield "  columns:"
     yield from _columns(match, item.starred)
-
-
-def _quotable(name: str) -> str:
-    return key(name)
 
 
 def _columns(match: TableMatch, starred: bool) -> Iterator[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from daemon.init.draft import Item, Refusal, table_name
+from daemon.init.draft import Item, Refusal, starred
 from daemon.init.entry_text import entry_lines, offers
-from daemon.init.yaml_text import comment, key
+from daemon.init.yaml_text import comment
 from mappers.propose.records import Proposal
 
 _NAME_MAX = 40
@@ -40,7 +40,7 @@ def configuration(written: Written, refusal: Refusal) -> str:
     lines = [*_head(written), "tables:" if live else "tables: []   # an entry below must be put in force first"]
     for item in written.items:
         lines += entry_lines(item, refusal, item.match.target.full_name in written.occupied)
-    lines += _alone(written.proposal)
+    lines += _alone(written.proposal, refusal)
     lines += _free(written.proposal)
     return "\n".join(lines) + "\n"
 
@@ -61,18 +61,18 @@ def _head(written: Written) -> Iterator[str]:
     yield ""
 
 
-def _alone(proposal: Proposal) -> Iterator[str]:
+def _alone(proposal: Proposal, refusal: Refusal) -> Iterator[str]:
+    """Source tables without a place; what one might have become stands there whole, to be put in force."""
     if not proposal.alone:
         return
     yield ""
     yield "  # Source tables without a place in the target:"
+    yield from (f"  # {comment(table.full_name)}" for table, candidates in proposal.alone if not candidates)
     for table, candidates in proposal.alone:
-        if not candidates:
-            yield f"  # {comment(table.full_name)}"
-        for candidate in candidates:
-            told = f"{comment(table.full_name)} might be {comment(candidate.target.full_name)}"
-            pair = f"from: {key(table_name(table))}, to: {key(table_name(candidate.target))}"
-            yield f"  # - {{{pair}}}   # {candidate.confidence:.2f} {told}"
+        if candidates:
+            named = " or ".join(f"{comment(c.target.full_name)} ({c.confidence:.2f})" for c in candidates)
+            match = replace(candidates[0].match, live=False, note=f"{comment(table.full_name)} might be {named}")
+            yield from entry_lines(Item(match, starred(match)), refusal, False)
 
 
 def _free(proposal: Proposal) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import yaml
@@ -12,7 +11,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_ .,()<>=+*/|'\"-]*")
 
 
 def key(text: str) -> str:
-    """A name as a key, or within {braces}."""
+    """A name as a key."""
     return text if _SIMPLE.fullmatch(text) and _is_text(text) else _quoted(text)
 
 
@@ -20,6 +19,11 @@ def value(text: str) -> str:
     """An expression as the value of a key; `${` is kept from being read as a reference."""
     text = text.replace("${", "$${")
     return text if _PLAIN.fullmatch(text) and text == text.strip() and _is_text(text) else _quoted(text)
+
+
+def flow(text: str) -> str:
+    """A value within {braces} or [brackets]."""
+    return key(text.replace("${", "$${"))
 
 
 def _is_text(text: str) -> bool:
@@ -33,7 +37,7 @@ def _is_text(text: str) -> bool:
 def _quoted(text: str) -> str:
     if text.isprintable():
         return "'" + text.replace("'", "''") + "'"
-    return json.dumps(text)
+    return str(yaml.safe_dump(text, default_style='"', width=1 << 20)).strip()
 
 
 def comment(text: str) -> str:

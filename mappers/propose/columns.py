@@ -50,7 +50,7 @@ class Pairing:
         if live and self.elsewhere(one, other):
             live, note = False, "they point to tables that are not each other's"
         if live and confidence < self.known.min_confidence:
-            live, note = False, "not sure"
+            live, note = False, f"less sure than {self.known.min_confidence:g}"
         return ColumnMatch(other.column.name, one.column.name, how.expression, round(confidence, 2), live, note)
 
     def elsewhere(self, one: ColumnWords, other: ColumnWords) -> bool:
@@ -81,6 +81,7 @@ def match_columns(source: TableWords, target: TableWords, known: Known) -> tuple
     _references(pairing)
     _keys(pairing)
     _guesses(pairing)
+    _what_is_left(pairing)
     for clash in pairing.clashes:
         if clash.target in pairing.right and clash.source in pairing.left:
             pairing.found[clash.target] = clash
@@ -204,15 +205,26 @@ def _guesses(pairing: Pairing) -> None:
         one, other = pairing.left[pair.source], pairing.right[pair.target]
         match = pairing.judged(one, other, pair.score)
         if pair.score < pairing.known.min_confidence:
-            pairing.clashes.append(_offer(match, "not sure"))
+            pairing.clashes.append(match)
         elif not pair.clear:
             pairing.clashes.append(_offer(match, "not the only candidate"))
         else:
             pairing.take(one, other, pair.score)
 
 
+def _what_is_left(pairing: Pairing) -> None:
+    """A column that must be filled and the only one of its type that goes nowhere: worth a word, and no more."""
+    spoken = {name for clash in pairing.clashes for name in (clash.source, clash.target)}
+    for other in list(pairing.right.values()):
+        required = not (other.column.nullable or other.column.has_default or other.column.identity_always)
+        same = [one for one in pairing.left.values() if one.column.type == other.column.type]
+        rivals = [column for column in pairing.right.values() if column.column.type == other.column.type]
+        if required and len(same) == len(rivals) == 1 and not spoken & {same[0].column.name, other.column.name}:
+            pairing.clashes.append(_offer(pairing.judged(same[0], other, 0.5), "only by what is left over"))
+
+
 def _offer(match: ColumnMatch, why: str) -> ColumnMatch:
-    note = f"{why}; {match.note}" if match.note else why
+    note = "; ".join(dict.fromkeys(part for part in (why, match.note) if part))
     return ColumnMatch(match.target, match.source, match.expression, match.confidence, False, note)
 
 

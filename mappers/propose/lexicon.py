@@ -120,7 +120,7 @@ SYNONYMS: dict[frozenset[str], float] = {
     for strength, text in (
         (
             0.93,
-            "pay=paid send=sent sell=sold write=written lose=lost win=won "
+            "pay=paid paid=payment send=sent sell=sold write=written lose=lost win=won "
             "uid=uuid kind=type supplier=vendor gender=sex body=content active=enabled identifier=id login=username "
             "hash=digest "
             "passwordhash=password begin=start finish=end website=homepage company=organization picture=image "

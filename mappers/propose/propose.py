@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mappers.mapping import Table
 from mappers.propose.columns import match_columns
@@ -11,7 +11,7 @@ from mappers.propose.known import Known
 from mappers.propose.records import Candidate, ColumnMatch, Proposal, TableMatch
 from mappers.propose.sides import TableWords, side, vocabulary
 from mappers.propose.split import split_off
-from mappers.propose.tables import match_tables
+from mappers.propose.tables import Tables, match_tables
 
 MIN_CONFIDENCE = 0.8
 """A guess below this stands in a comment."""
@@ -29,7 +29,7 @@ def propose(sources: Sequence[Table], targets: Sequence[Table], min_confidence: 
     alone = [table for table in sources if table.full_name not in tables.found]
     return Proposal(
         tuple(in_order(matches)),
-        tuple((table, _named(tables.candidates.get(table.full_name, ()), others)) for table in alone),
+        tuple((table, tuple(_candidates(tables, table.full_name, known))) for table in alone),
         tuple(table for table in targets if table.full_name not in taken),
     )
 
@@ -43,8 +43,13 @@ def completed(source: Table, target: Table, confidence: float, columns: tuple[Co
     return TableMatch(source, target, confidence, columns, merge_key(source, target, columns), stream_key(source))
 
 
-def _named(candidates: Sequence[tuple[str, float]], targets: Mapping[str, TableWords]) -> tuple[Candidate, ...]:
-    return tuple(Candidate(targets[name].table, confidence) for name, confidence in candidates)
+def _candidates(tables: Tables, name: str, known: Known) -> Iterator[Candidate]:
+    """What a table that found no place might be, most likely first."""
+    taken = set(tables.found.values())
+    for other, confidence in tables.candidates.get(name, ()):
+        if other not in taken:
+            match = _match(tables.sources[name], tables.targets[other], confidence, known)
+            yield Candidate(match.target, confidence, match)
 
 
 def in_order(matches: Sequence[TableMatch]) -> list[TableMatch]:

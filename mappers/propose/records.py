@@ -51,10 +51,11 @@ class TableMatch:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A target table that a source table might have become; not sure enough, or not alone."""
+    """A target table that a source table might have become; not sure enough, or not alone. match: how it would be."""
 
     target: Table
     confidence: float
+    match: TableMatch
 
 
 @dataclass(frozen=True, slots=True)

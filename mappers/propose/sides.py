@@ -167,7 +167,7 @@ def _quiet(words: tuple[str, ...], column: Column, reference: ForeignKey | None)
 def _bare(words: tuple[str, ...], own: frozenset[str], time: bool) -> tuple[str, ...]:
     """Without the words of the table. order_date, ordered_at and date all are an order's own time."""
     left = tuple(word for word in words if word not in own and not _short_for(word, own))
-    if time and all(word in TIME_NOISE or any(word_likeness(word, name) >= 0.95 for name in own) for word in left):
+    if time and all(word in TIME_NOISE or any(word_likeness(word, name) >= 0.9 for name in own) for word in left):
         return ("its time",)
     return left or words
 
