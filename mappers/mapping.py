@@ -8,9 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mappers.rows import NOTHING, Makers
-from mappers.tables import Column, Table, UniqueConstraint
+from mappers.tables import Column, ForeignKey, Table, UniqueConstraint
 
-__all__ = ["NOTHING", "Column", "Entry", "Expression", "Makers", "Table", "TargetColumn", "UniqueConstraint"]
+__all__ = [
+    "NOTHING",
+    "Column",
+    "Entry",
+    "Expression",
+    "ForeignKey",
+    "Makers",
+    "Table",
+    "TargetColumn",
+    "UniqueConstraint",
+]
 
 
 @dataclass(frozen=True, slots=True)

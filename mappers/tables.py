@@ -33,6 +33,23 @@ class UniqueConstraint:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key, enforced or not: what the schema says about how tables belong together."""
+
+    columns: tuple[str, ...]
+    schema: str
+    table: str
+    """Schema and name of the table it points to."""
+    referenced: tuple[str, ...] = ()
+    """The columns it points to, in the order of `columns`."""
+
+    @property
+    def full_name(self) -> str:
+        """The table it points to, as `Table.full_name` writes it."""
+        return f"{self.schema}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table of either side. `key` is its primary key's columns in key order; empty where there is none."""
 
@@ -49,6 +66,8 @@ class Table:
     """Columns of the index of REPLICA IDENTITY USING INDEX."""
     rows_estimate: int = 0
     bytes_estimate: int = 0
+    references: tuple[ForeignKey, ...] = ()
+    """All its foreign keys with their columns, those that are not enforced too; only `init` looks at them."""
 
     @property
     def full_name(self) -> str:
