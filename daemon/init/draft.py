@@ -38,9 +38,10 @@ def drafted(proposal: Proposal, refusal: Refusal, trial: Trial, occupied: frozen
 
 
 def _travelling(match: TableMatch, refusal: Refusal) -> TableMatch:
-    """Without the columns that cannot be followed."""
-    reasons = {c.source: refusal(match.source, match.source.column(c.source)) for c in match.columns if c.live}
-    return _demoted(match, {column: why for column, why in reasons.items() if why}, by_source=True)
+    """Columns that cannot be followed are not in force, and nothing else is said of them."""
+    reasons = {c.source: refusal(match.source, match.source.column(c.source)) for c in match.columns}
+    columns = (replace(c, live=False, note=reasons[c.source]) if reasons[c.source] else c for c in match.columns)
+    return replace(match, columns=tuple(columns))
 
 
 def _kept(match: TableMatch, occupied: frozenset[str]) -> TableMatch:
@@ -76,9 +77,9 @@ def _told(problem: Problem) -> str:
     return problem.message + (f"; {problem.hint}" if problem.hint else "")
 
 
-def _demoted(match: TableMatch, reasons: Mapping[str, str], *, by_source: bool = False) -> TableMatch:
+def _demoted(match: TableMatch, reasons: Mapping[str, str]) -> TableMatch:
     def demote(column: ColumnMatch) -> ColumnMatch:
-        why = reasons.get(column.source if by_source else column.target)
+        why = reasons.get(column.target)
         return replace(column, live=False, note=why) if why and column.live else column
 
     return replace(match, columns=tuple(map(demote, match.columns)))
