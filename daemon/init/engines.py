@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,6 +13,8 @@ from connectors.postgresql.session import role_of, server_of
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.wire import wire_columns
+from connectors.shape import Shape
+from connectors.snapshot import Snapshot
 from daemon.prepare import checked
 from mappers.errors import ConfigError, Problem
 from mappers.functions import FunctionCatalog
@@ -47,13 +49,14 @@ class Sides:
     sources: dict[str, Table]
     targets: dict[str, Table]
     functions: FunctionCatalog
+    read_after: Snapshot
+    shapes: Mapping[str, Shape]
 
     def problems(self, spec: TableSpec) -> Sequence[Problem]:
         """What `run` would say to this entry alone, before it starts; empty where it would start."""
         try:
             entries = resolve([spec], self.sources, self.targets, self.functions)
-            read_after, shapes = self.source.shapes([spec.source_name])
-            checked(entries, self.target, read_after, shapes, triggers_fire=self.target.enforces_triggers)
+            checked(entries, self.target, self.read_after, self.shapes, triggers_fire=self.target.enforces_triggers)
         except ConfigError as error:
             return error.problems
         return ()
@@ -86,7 +89,9 @@ def opened(source_url: str, target_url: str) -> Iterator[Sides]:
     try:
         sources = source.tables()
         targets, functions = target.tables(), FunctionCatalog(target.functions())
-        yield Sides(source, target, _users(sources), _users(targets), functions)
+        mine = _users(sources)
+        read_after, shapes = source.shapes([(table.schema, table.name) for table in mine.values()])
+        yield Sides(source, target, mine, _users(targets), functions, read_after, shapes)
     finally:
         source.close()
         target.close()
