@@ -12,6 +12,17 @@ Bound = tuple[str, ...]
 """A chunk's edge: the key's column values in the source's text form."""
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Keys from `lower` (included) to `upper` (excluded), in the text form of their columns; None is an open end."""
+
+    lower: Bound | None = None
+    upper: Bound | None = None
+
+
+EVERYTHING = Range()
+
+
 class ChunkState(StrEnum):
     """`again` and `rereading` are `pending` and `reading` of a chunk that had been finished before."""
 

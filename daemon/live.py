@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.store import ControlStore
-from connectors.postgresql.target import PostgresTarget
+from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
-from daemon.start import reload
+from daemon.decided import reload
 from mappers.errors import ConfigError, NotReadyError, Problem
 from mappers.names import did_you_mean, split_name
 
@@ -19,7 +19,7 @@ from mappers.names import did_you_mean, split_name
 class Live:
     """Makes the changes, in the name of `who`."""
 
-    def __init__(self, target: PostgresTarget, control: ControlStore, who: str) -> None:
+    def __init__(self, target: SqlTarget, control: ControlStore, who: str) -> None:
         self._target = target
         self._control = control
         self._who = who

@@ -6,20 +6,22 @@ Before that the connector has proved that it delivers: a message written to the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connectors.chunks import Position
 from connectors.control.pipeline import PipelineRow
+from connectors.control.shapes import Stored
 from connectors.control.store import ControlStore
 from connectors.postgresql.publication import publication
 from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.slots import Slot, lost
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
-from connectors.postgresql.transaction import TargetTransaction
+from connectors.sql.target import SqlTarget
+from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
+from daemon.decided import Decided, Ends, altered, refuse_kept
 from daemon.prepare import Topic, fingerprint_problems
 from mappers.errors import ConfigError, FatalError, NotReadyError, Problem
 
@@ -42,10 +44,10 @@ class Start:
     def __init__(
         self,
         source: PostgresSource,
-        target: PostgresTarget,
+        target: SqlTarget,
         control: ControlStore,
         barrier: Barrier,
-        ends: Callable[[Iterable[str]], Mapping[tuple[str, int], int]],
+        ends: Ends,
         stream: StreamNames,
         chunk_rows: int,
     ) -> None:
@@ -56,6 +58,7 @@ class Start:
         self._ends = ends
         self._stream = stream
         self._chunk_rows = chunk_rows
+        self._decided = Decided(source, target, control, barrier, ends)
 
     def run(
         self,
@@ -72,7 +75,7 @@ class Start:
             self._control.ensure(transaction.control)
             if anew:
                 self._forget(transaction, tables)
-        self._accept(tables, rebackfill, accept)
+        self._decided.take(tables, topics, rebackfill, accept)
         with self._target.begin() as transaction:
             new = self._check(transaction, tables, topics, messages)
         if new:
@@ -104,7 +107,7 @@ class Start:
 
     def _check(
         self,
-        transaction: TargetTransaction,
+        transaction: SqlTransaction,
         tables: Mapping[str, MappedTable],
         topics: Mapping[str, Topic],
         messages: Topic,
@@ -118,7 +121,10 @@ class Start:
             )
         if row is not None:
             self._check_stream(row)
-        problems = fingerprint_problems(tables, self._control.pipeline.fingerprints(transaction.control))
+        problems = altered(tables, self._control.shapes.all(transaction.control))
+        said = {problem.path for problem in problems}
+        stored = self._control.pipeline.fingerprints(transaction.control)
+        problems += [p for p in fingerprint_problems(tables, stored) if (*p.path, "from") not in said]
         if problems:
             raise ConfigError(problems)
         check_topics(self._control.positions.all(transaction.control), [*topics.values(), messages])
@@ -148,7 +154,7 @@ class Start:
                 self._plan_chunks(transaction, mapped)
                 log.info("table joins the pipeline", extra={"table": name})
 
-    def _note(self, transaction: TargetTransaction, topics: Mapping[str, Topic]) -> None:
+    def _note(self, transaction: SqlTransaction, topics: Mapping[str, Topic]) -> None:
         """The topics' ends first, the transaction id after them."""
         ends = self._ends([topic.name for topic in topics.values()])
         names = {topic.name: name or None for name, topic in topics.items()}
@@ -168,15 +174,16 @@ class Start:
             ),
         )
 
-    def _plan_chunks(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
+    def _plan_chunks(self, transaction: SqlTransaction, mapped: MappedTable) -> None:
         bounds = self._source.bounds(mapped.table, mapped.form.columns, self._chunk_rows)
         expected = self._source.rows_estimate(mapped.table)
         self._control.tables.add(transaction.control, mapped.name, expected)
         self._control.chunks.plan(transaction.control, mapped.name, bounds)
         for entry in mapped.entries:
             self._control.pipeline.put_fingerprint(transaction.control, entry.name, entry.fingerprint)
+        self._control.shapes.put(transaction.control, mapped.name, Stored(mapped.shape))
 
-    def _refuse_rows(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
+    def _refuse_rows(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         problems = [
             Problem(
                 ("tables", entry.index, "to"),
@@ -190,26 +197,7 @@ class Start:
         if problems:
             raise ConfigError(problems)
 
-    def _accept(self, tables: Mapping[str, MappedTable], rebackfill: Sequence[str], accept: Sequence[str]) -> None:
-        """What the user decided about changed mappings: make the rows anew, or keep them."""
-        known = {entry.target.full_name for mapped in tables.values() for entry in mapped.entries}
-        for name in (*rebackfill, *accept):
-            if name not in known:
-                raise FatalError(f"no target table {name} in the mapping", hint=f"one of {', '.join(sorted(known))}")
-        for mapped in tables.values():
-            mine = {entry.target.full_name: entry for entry in mapped.entries}
-            if mine.keys() & set(rebackfill):
-                self._rebackfill(mapped)
-            with self._target.begin() as transaction:
-                for name in mine.keys() & {*rebackfill, *accept}:
-                    self._control.pipeline.put_fingerprint(transaction.control, mine[name].name, mine[name].fingerprint)
-
-    def _rebackfill(self, mapped: MappedTable) -> None:
-        """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight."""
-        with self._target.begin() as transaction:
-            reload(self._control, transaction, mapped)
-
-    def _forget(self, transaction: TargetTransaction, tables: Mapping[str, MappedTable]) -> None:
+    def _forget(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         """As if the pipeline had never been: its rows and its state go."""
         self._control.pipeline.lock_start(transaction.control)
         for mapped in tables.values():
@@ -217,36 +205,10 @@ class Start:
         self._control.forget(transaction.control)
         log.warning("the pipeline starts over: its target tables were emptied")
 
-    def _empty(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
+    def _empty(self, transaction: SqlTransaction, mapped: MappedTable) -> None:
         refuse_kept(mapped)
         self._control.positions.lock_table(transaction.control, mapped.name)
         transaction.truncate(mapped)
-
-
-def reload(control: ControlStore, transaction: TargetTransaction, mapped: MappedTable) -> None:
-    """Rule 10 by request: empty what the table feeds, and have every chunk of it read again. Raises ConfigError.
-
-    The chunks first: a worker that is about to finish one either has, and its rows are emptied too, or it cannot.
-    """
-    refuse_kept(mapped)
-    control.positions.lock_table(transaction.control, mapped.name)
-    control.restart_table(transaction.control, mapped.name)
-    transaction.truncate(mapped)
-
-
-def refuse_kept(mapped: MappedTable) -> None:
-    """Raise ConfigError where a target of the table has rows of others: then it cannot be emptied."""
-    problems = [
-        Problem(
-            ("tables", entry.index, "if_not_empty"),
-            f"{entry.target.full_name} keeps rows that are not this pipeline's, so it cannot be emptied",
-            "delete the pipeline's own rows by hand, and start it under another name",
-        )
-        for entry in mapped.entries
-        if entry.not_empty == "keep"
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def check_slot(slot: Slot | None, name: str, where: str) -> None:

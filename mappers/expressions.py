@@ -82,7 +82,7 @@ def _is(node: Node, *names: str) -> bool:
 
 def _injective(node: Node, types: dict[str, str]) -> bool:
     if _is(node, "Column"):
-        return True
+        return node.name in types
     if _is(node, "Paren"):
         return _injective(node.this, types)
     if _is(node, "DPipe"):
@@ -100,7 +100,7 @@ def _constant(node: Node) -> bool:
 def _textual(node: Node, types: dict[str, str]) -> bool:
     """Whether `||` turns the node into text that tells its values apart (an array or jsonb would be joined instead)."""
     if _is(node, "Column"):
-        return _base(types[node.name]) in _EXACT_AS_TEXT
+        return _base(types.get(node.name, "")) in _EXACT_AS_TEXT
     return _is(node, "Cast", "DPipe") or (_is(node, "Paren") and _textual(node.this, types))
 
 
@@ -109,7 +109,7 @@ def _keeps(cast: Node, types: dict[str, str]) -> bool:
     inner = cast.this
     while _is(inner, "Paren"):
         inner = inner.this
-    of = _base(types[inner.name]) if _is(inner, "Column") else "text"
+    of = _base(types.get(inner.name, "")) if _is(inner, "Column") else "text"
     if target in _TEXTS:
         return of in _EXACT_AS_TEXT or of.startswith(("numeric", "timestamp"))
     return (target in _WIDE_INTEGERS and of in _INTEGERS) or target == of

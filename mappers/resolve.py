@@ -10,16 +10,25 @@ from dataclasses import replace
 from mappers.columns import Filling
 from mappers.errors import ConfigError, Problem
 from mappers.functions import FunctionCatalog
-from mappers.keys import Report, carrier, check_traceable, source_key, target_key
-from mappers.mapping import Entry, Table, TargetColumn
+from mappers.keys import Report, carrier, check_exploded, check_traceable, source_key, target_key
+from mappers.making import made_of, no_reference
+from mappers.mapping import Entry, Makers, Table, TargetColumn
 from mappers.names import did_you_mean
+from mappers.rows_spec import Reference
 from mappers.spec import TableSpec
 
 
 def resolve(
-    specs: Sequence[TableSpec], sources: Mapping[str, Table], targets: Mapping[str, Table], functions: FunctionCatalog
+    specs: Sequence[TableSpec],
+    sources: Mapping[str, Table],
+    targets: Mapping[str, Table],
+    functions: FunctionCatalog,
+    reference: Reference = no_reference,
 ) -> tuple[Entry, ...]:
-    """One entry per spec. `sources` and `targets` are by `Table.full_name`. Raises ConfigError with all problems."""
+    """One entry per spec. `sources` and `targets` are by `Table.full_name`. Raises ConfigError with all problems.
+
+    reference: reads the tables that lookups name.
+    """
     problems: list[Problem] = []
     entries: list[Entry] = []
     for index, spec in enumerate(specs):
@@ -27,7 +36,8 @@ def resolve(
         source = _find(".".join(spec.source_name), sources, "from", "source", report)
         target = _find(".".join(spec.target_name), targets, "to" if spec.target else "from", "target", report)
         if source is not None and target is not None:
-            entry = _entry(index, spec, source, target, functions, report)
+            makers = made_of(spec, source, reference, report)
+            entry = _entry(index, spec, source, target, functions, makers, report)
             if entry is not None:
                 entries.append(entry)
         problems += report.problems
@@ -62,9 +72,15 @@ def _fed_twice(specs: Sequence[TableSpec]) -> list[Problem]:
 
 
 def _entry(
-    index: int, spec: TableSpec, source: Table, target: Table, functions: FunctionCatalog, report: Report
+    index: int,
+    spec: TableSpec,
+    source: Table,
+    target: Table,
+    functions: FunctionCatalog,
+    makers: Makers,
+    report: Report,
 ) -> Entry | None:
-    filling = Filling(spec, source, target, functions, report)
+    filling = Filling(spec, makers.extended(source), target, functions, makers, report)
     filling.run()
     identity = source_key(source, spec.source_key, report)
     key = target_key(target, tuple(spec.key or ()), filling.filled, filling.paths, report)
@@ -73,7 +89,10 @@ def _entry(
         return None
     carried = carrier(identity, filling.filled)
     keys = {name: filling.filled[name] for name in key}
-    derived = check_traceable(source, identity, keys, bool(carried), report)
+    derived = check_traceable(makers, source, identity, keys, bool(carried), report)
+    if makers.explode is not None:
+        derived = False
+        check_exploded(makers.explode, identity, keys, carried, report)
     if report.problems:
         return None
     order = [column.name for column in target.columns if column.name in filling.filled]
@@ -87,7 +106,9 @@ def _entry(
         where=filling.where,
         carrier=carried,
         key_is_derived=derived,
+        makers=makers,
         not_empty=spec.if_not_empty,
+        ignores_new=spec.on_new_columns == "ignore",
         group=spec.group,
     )
     return replace(entry, fingerprint=fingerprint(entry))
@@ -102,6 +123,7 @@ def fingerprint(entry: Entry) -> str:
         "key": entry.key,
         "columns": [(c.name, c.expression.sql, entry.target.column(c.name).type) for c in entry.columns],
         "where": entry.where.sql if entry.where else None,
+        **({"makers": entry.makers.digests()} if entry.makers else {}),
         "inputs": [(name, entry.source.column(name).type) for name in sorted(entry.inputs)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

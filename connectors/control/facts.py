@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, func, select, text
+from sqlalchemy import Column, Connection, Table, func, select
 
 from connectors.chunks import ChunkRow, Position
+from connectors.control.creation import version_of
 from connectors.control.pipeline import PipelineRow
 from connectors.control.schema import (
     VERSION,
     chunk,
     dead_letter,
     finding,
-    metadata,
     pipeline,
-    schema_version,
     table_state,
 )
 from connectors.control.store import ControlStore
+from connectors.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,8 @@ class ControlState:
     """A pipeline's control state. version: of the control schema; None where there is none.
 
     The rest is empty where the pipeline was never started, or the schema's version is not this program's. dead_letters,
-    differences (found by a verification): source table -> how many are open. backfill_s: how long the chunks that are
+    differences (found by a verification): source table -> how many are open. shapes: source table -> what it was when
+    its rows were made. backfill_s: how long the chunks that are
     done took together, from first to last.
     """
 
@@ -36,6 +37,7 @@ class ControlState:
     row: PipelineRow | None = None
     suspicion: str | None = None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
     positions: tuple[Position, ...] = ()
     chunks: tuple[ChunkRow, ...] = ()
     paused: tuple[str, ...] = ()
@@ -51,27 +53,25 @@ class ControlState:
 
 def control_state(connection: Connection, store: ControlStore) -> ControlState:
     """The control state of the store's pipeline."""
-    name = f"{metadata.schema}.{schema_version.name}"
-    if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar() is None:
-        return ControlState(None)
-    version = connection.execute(select(func.max(schema_version.c.version))).scalar()
+    version = version_of(connection)
     row = store.pipeline.get(connection) if version == VERSION else None
     if row is None:
         return ControlState(version)
     paused = select(table_state.c.table_name).where(table_state.c.pipeline == store.name, table_state.c.paused)
-    took = select(func.max(chunk.c.done_at) - func.min(chunk.c.claimed_at)).where(chunk.c.pipeline == store.name)
-    elapsed = connection.execute(took).scalar()
+    took = select(func.min(chunk.c.claimed_at), func.max(chunk.c.done_at)).where(chunk.c.pipeline == store.name)
+    first, last = connection.execute(took).one()
     return ControlState(
         version=version,
         row=row,
         suspicion=connection.execute(select(pipeline.c.suspicion).where(pipeline.c.pipeline == store.name)).scalar(),
         fingerprints=store.pipeline.fingerprints(connection),
+        shapes={table: stored.shape for table, stored in store.shapes.all(connection).items()},
         positions=tuple(store.positions.all(connection)),
         chunks=tuple(store.chunks.all(connection)),
         paused=tuple(connection.execute(paused.order_by(table_state.c.table_name)).scalars()),
         dead_letters=_open(connection, store.name, dead_letter, dead_letter.c.table_name),
         differences=_open(connection, store.name, finding, finding.c.table_name),
-        backfill_s=elapsed.total_seconds() if elapsed is not None else 0.0,
+        backfill_s=(last - first).total_seconds() if first and last else 0.0,
     )
 
 

@@ -12,7 +12,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from connectors.postgresql import statements
-from mappers.mapping import Column, Table, UniqueConstraint
+from connectors.seams import MissingGrant
+from mappers.mapping import Column, ForeignKey, Table, UniqueConstraint
 
 _SQL = statements.load("catalogue.sql")
 Names = Iterable[tuple[str, str]]
@@ -40,17 +41,6 @@ class ServerFacts:
     """The cluster's own number, which survives restarts and not re-creation; None where it may not be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class MissingGrant:
-    """Rights that the current user lacks on a table, and the SQL that a privileged user runs to mend it."""
-
-    table: str
-    privileges: tuple[str, ...]
-    schema_usage: bool
-    """USAGE on the schema is missing too."""
-    mend: str
-
-
 def load_tables(conn: psycopg.Connection[Any], names: Names | None = None) -> dict[str, Table]:
     """The named tables, or all of the user's, by full name. A name that is not there is absent from the answer.
 
@@ -63,14 +53,38 @@ def load_tables(conn: psycopg.Connection[Any], names: Names | None = None) -> di
     with _plain_search_path(conn):
         tables = _fetch(conn, "tables", {"all": wanted is None, **_arrays(wanted or ())})
         oids = {"oids": [row["oid"] for row in tables]}
-        columns, indexes, keys = (_by_table(_fetch(conn, q, oids)) for q in ("columns", "indexes", "foreign_keys"))
-    made = (_table(row, columns, indexes, keys) for row in tables)
+        columns, indexes, keys, references = (
+            _by_table(_fetch(conn, query, oids)) for query in ("columns", "indexes", "foreign_keys", "references")
+        )
+    made = (_table(row, columns, indexes, keys, references) for row in tables)
     return {table.full_name: table for table in made}
+
+
+def retyped(conn: psycopg.Connection[Any], table: Table) -> dict[str, str]:
+    """Column -> its type now, of the columns of this table that have another one; under a search path of pg_catalog."""
+    known = {column.name: column.type for column in table.columns}
+    rows = _fetch(conn, "types", {"schema": table.schema, "name": table.name})
+    if all(known.get(row["name"], row["type"]) == row["type"] for row in rows):
+        return {}
+    columns = _fetch(conn, "columns", {"oids": [rows[0]["oid"]]})  # a domain shows as its base type there
+    return {c["name"]: c["type"] for c in columns if known.get(c["name"], c["type"]) != c["type"]}
 
 
 def load_functions(conn: psycopg.Connection[Any]) -> frozenset[str]:
     """Names of built-in functions whose every overload is immutable and gives one value for one row."""
     return frozenset(row["name"] for row in _fetch(conn, "functions"))
+
+
+def locale_of(connection: psycopg.Connection[Any]) -> str:
+    """Provider, collation and character type of the database, as one text."""
+    query = (
+        "SELECT concat_ws('/', d->>'encoding', d->>'datlocprovider', d->>'datcollate', d->>'datctype',"
+        " d->>'datlocale', d->>'daticulocale', d->>'datcollversion')"
+        " FROM (SELECT to_jsonb(x) AS d FROM pg_database x WHERE datname = current_database()) y"
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def server_facts(conn: psycopg.Connection[Any]) -> ServerFacts:
@@ -88,7 +102,7 @@ def table_grants(conn: psycopg.Connection[Any], names: Names, privileges: Sequen
     return [MissingGrant(row["table"], tuple(row["privileges"]), row["no_usage"], row["mend"]) for row in rows]
 
 
-def _table(row: dict[str, Any], columns: _Rows, indexes: _Rows, foreign_keys: _Rows) -> Table:
+def _table(row: dict[str, Any], columns: _Rows, indexes: _Rows, foreign_keys: _Rows, references: _Rows) -> Table:
     oid = row["oid"]
     own = indexes.get(oid, ())
     return Table(
@@ -106,6 +120,10 @@ def _table(row: dict[str, Any], columns: _Rows, indexes: _Rows, foreign_keys: _R
         replica_index=next((tuple(index["columns"]) for index in own if index["is_replica_identity"]), ()),
         rows_estimate=row["rows_estimate"],
         bytes_estimate=row["bytes_estimate"],
+        references=tuple(
+            ForeignKey(tuple(key["columns"]), key["schema"], key["table"], tuple(key["referenced"]))
+            for key in references.get(oid, ())
+        ),
     )
 
 

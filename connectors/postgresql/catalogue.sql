@@ -85,6 +85,16 @@ join pg_type t on t.oid = r.typid and t.typtype <> 'd'
 left join collations k on k.oid = a.attcollation
 order by a.attrelid, a.attnum;
 
+-- name: types
+-- The columns' own types, domains as such: quick.
+select c.oid,
+       a.attname as name,
+       format_type(a.atttypid, a.atttypmod) as type
+from pg_namespace n
+join pg_class c on c.relnamespace = n.oid and c.relname = %(name)s
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where n.nspname = %(schema)s;
+
 -- name: indexes
 -- Primary keys, everything else that keeps rows unique (exclusion constraints too: `partial`), and the replica identity's
 -- index. An invalid index counts once it is maintained: it refuses new rows already.
@@ -117,6 +127,23 @@ where k.conrelid = any(%(oids)s::oid[])
   and coalesce((
       select bool_or(t.tgenabled <> 'D') from pg_trigger t where t.tgconstraint = k.oid and t.tgrelid = k.conrelid
   ), true)
+order by k.conrelid, k.conname;
+
+-- name: references
+-- What every foreign key points to, enforced or not.
+select k.conrelid as oid, n.nspname as schema, c.relname as table,
+       (select array_agg(a.attname::text order by p.place)
+        from unnest(k.conkey) with ordinality p (attnum, place)
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = p.attnum) as columns,
+       (select array_agg(a.attname::text order by p.place)
+        from unnest(k.confkey) with ordinality p (attnum, place)
+        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = p.attnum) as referenced
+from pg_constraint k
+join pg_class c on c.oid = k.confrelid
+join pg_namespace n on n.oid = c.relnamespace
+where k.conrelid = any(%(oids)s::oid[])
+  and k.contype = 'f'
+  and not c.relispartition
 order by k.conrelid, k.conname;
 
 -- name: functions

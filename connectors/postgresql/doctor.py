@@ -15,10 +15,10 @@ from psycopg.rows import dict_row
 from psycopg.sql import SQL, Identifier
 
 from connectors.postgresql import statements
-from connectors.postgresql.catalogue import MissingGrant, ServerFacts, load_tables, server_facts, table_grants
+from connectors.postgresql.catalogue import ServerFacts, load_tables, locale_of, server_facts, table_grants
 from connectors.postgresql.publication import Publication, differing_partitions, publication
 from connectors.postgresql.slots import Slot, read_slot
-from connectors.postgresql.source import locale_of
+from connectors.seams import MissingGrant
 from mappers.mapping import Table
 
 READ_ONLY = {

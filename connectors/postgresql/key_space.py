@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from connectors.chunks import Bound
-from connectors.postgresql.keys import KeyForm
+from connectors.keys import KeyForm
 from mappers.mapping import Table
 
 SAMPLE_ABOVE_ROWS = 3_000_000
@@ -103,7 +103,7 @@ def _literals(form: KeyForm, bound: Bound) -> sql.Composed:
     return sql.SQL(", ").join(sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(kind)) for text, kind in pairs)
 
 
-def arrays(keys: Sequence[Sequence[str]]) -> list[list[str]]:
+def arrays(keys: Sequence[Sequence[str | None]]) -> list[list[str | None]]:
     return [list(column) for column in zip(*keys, strict=True)]
 
 

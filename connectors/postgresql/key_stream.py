@@ -12,8 +12,8 @@ import psycopg
 from psycopg import errors as pg
 from psycopg import sql
 
+from connectors.keys import KeyForm
 from connectors.postgresql.key_space import arrays, identifier, texts
-from connectors.postgresql.keys import KeyForm
 from mappers.errors import RecordError
 from mappers.mapping import Expression, Table
 

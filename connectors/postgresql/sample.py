@@ -10,23 +10,20 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from connectors.chunks import Bound
+from connectors.chunks import EVERYTHING, Bound, Range
 from connectors.postgresql.key_space import identifier, texts
 from connectors.seams import TextRow
 from connectors.tables import MappedTable
 
-Edges = tuple[Bound | None, Bound | None]
-"""A range of keys: from the first (included) to the second (excluded); None is an open end."""
 
-
-def ranges(connection: psycopg.Connection, mapped: MappedTable, rows: int) -> list[Edges]:
+def ranges(connection: psycopg.Connection, mapped: MappedTable, rows: int) -> list[Range]:
     """Ranges of keys with about `rows` rows in all: the first and the last of the table, or all of a small one."""
     half = max(1, rows // 2)
     if _key(connection, mapped, 2 * half, descending=False) is None:
-        return [(None, None)]
+        return [EVERYTHING]
     return [
-        (None, _key(connection, mapped, half, descending=False)),
-        (_key(connection, mapped, half - 1, descending=True), None),
+        Range(None, _key(connection, mapped, half, descending=False)),
+        Range(_key(connection, mapped, half - 1, descending=True), None),
     ]
 
 
@@ -64,9 +61,7 @@ def _key(connection: psycopg.Connection, mapped: MappedTable, skipped: int, *, d
 
 def _rows(connection: psycopg.Connection, mapped: MappedTable, count: int, *, descending: bool) -> list[TextRow]:
     query = sql.SQL("SELECT {columns} FROM {table} AS s ORDER BY {order} LIMIT {count}").format(
-        columns=sql.SQL(", ").join(
-            sql.SQL("s.{}::{}::text").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in mapped.text_columns
-        ),
+        columns=sql.SQL(", ").join(sql.SQL("s.{}::text").format(sql.Identifier(name)) for name in mapped.columns),
         table=identifier(mapped.table),
         order=_order(mapped.form.columns, descending),
         count=sql.Literal(count),

@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import sql
 
 from connectors.chunks import Bound
-from connectors.postgresql import key_space, key_stream
-from connectors.postgresql.keys import KeyForm
-from connectors.postgresql.reading import Reading, begin
+from connectors.keys import KeyForm
+from connectors.postgresql import key_space, key_stream, sample
+from connectors.postgresql.catalogue import load_functions, load_tables, locale_of, table_grants
+from connectors.postgresql.chunk_copy import probe
+from connectors.postgresql.dialect import POSTGRESQL
+from connectors.postgresql.reading import PostgresReading, begin
 from connectors.postgresql.session import connect, translated
+from connectors.postgresql.shapes import name_of, read_shapes, read_written
 from connectors.postgresql.slots import Session, Slot, read_session, read_slot
-from connectors.seams import TextRow
+from connectors.seams import MissingGrant, Names, Pushdown, TextRow
+from connectors.shape import Shape
 from connectors.snapshot import Snapshot
+from connectors.sql.dialect import Dialect
+from connectors.tables import MappedTable
 from mappers.mapping import Table
-
-
-def locale_of(connection: psycopg.Connection) -> str:
-    """Provider, collation and character type of the database, as one text."""
-    query = (
-        "SELECT concat_ws('/', d->>'encoding', d->>'datlocprovider', d->>'datcollate', d->>'datctype',"
-        " d->>'datlocale', d->>'daticulocale', d->>'datcollversion')"
-        " FROM (SELECT to_jsonb(x) AS d FROM pg_database x WHERE datname = current_database()) y"
-    )
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return str(row[0])
+from mappers.names import qualified, quote
 
 
 class PostgresSource:
     """One connection for questions that are asked once a batch; readers of chunks and rows open their own.
 
-    Not for several threads at once: each thread makes its own. settings: of its sessions, besides the pinned ones.
+    Not for several threads at once: each thread makes its own. publication: that makes the stream. settings: of its
+    sessions, besides the pinned ones.
     """
 
-    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, *, publication: str = "", timeout_s: int = 10, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.url = url
+        self._publication = publication
         self._timeout_s = timeout_s
         self._settings = settings
         self._connection: psycopg.Connection | None = None
@@ -94,6 +94,62 @@ class PostgresSource:
             row = self.connection().execute(query, (name,)).fetchone()
         return str(row[0]) if row else ""
 
+    def planned_rows(self, table: Table) -> int:
+        """How many rows the table has, with its partitions, as the planner believes now."""
+        with translated("source", self.url):
+            return key_space.estimate(self.connection(), table)
+
+    def count_up_to(self, mapped: MappedTable, limit: int) -> int:
+        """The table's rows, counted to at most `limit`."""
+        with translated("source", self.url):
+            return sample.count_up_to(self.connection(), mapped, limit)
+
+    def tables(self, names: Names | None = None) -> dict[str, Table]:
+        """The catalogue's records of these tables, or of all of them; an unknown one is absent."""
+        with translated("source", self.url):
+            return load_tables(self.connection(), names)
+
+    def all_texts(self, table: Table, columns: Sequence[str], limit: int) -> list[TextRow]:
+        """At most so many rows of a table, as text, in no order."""
+        listed = ", ".join(f"{quote(name)}::text" for name in columns)
+        with translated("source", self.url):
+            query = f"SELECT {listed} FROM {qualified(table)} LIMIT {int(limit)}"
+            return self.connection().execute(query.encode()).fetchall()
+
+    def missing_grants(self, names: Names, rights: Sequence[str]) -> list[MissingGrant]:
+        """What the role may not do with these tables."""
+        with translated("source", self.url):
+            return table_grants(self.connection(), names, rights)
+
+    def functions(self) -> frozenset[str]:
+        """Names of functions that the source's catalogue calls immutable."""
+        with translated("source", self.url):
+            return load_functions(self.connection())
+
+    def pushdown(self, mapped: MappedTable, target: Dialect, locale: str) -> Pushdown:
+        """Whether the source can run the projection as the target would. locale: the target's."""
+        if target is not POSTGRESQL:
+            return Pushdown(False, reason="source and target are different engines")
+        if not mapped.plain:
+            return Pushdown(False, reason="columns or rows are made before the mapping sees them")
+        with translated("source", self.url):
+            return probe(self.connection(), mapped, same_locale=self.locale() == locale)
+
+    def written(self, identities: Iterable[str]) -> tuple[Snapshot, dict[str, str]]:
+        """What tells that columns of these tables were added, dropped or altered, as `shapes.read_written`."""
+        with translated("source", self.url):
+            return read_written(self.connection(), identities)
+
+    def shapes(self, names: Sequence[tuple[str, str]]) -> tuple[Snapshot, dict[str, Shape]]:
+        """What these tables are, as `shapes.read_shapes`."""
+        with translated("source", self.url):
+            return read_shapes(self.connection(), names, self._publication)
+
+    def name_of(self, identity: str) -> str | None:
+        """The name that a table has now, by its identity; None where it is gone."""
+        with translated("source", self.url):
+            return name_of(self.connection(), identity)
+
     def rows_estimate(self, table: Table) -> int:
         """How many rows the table has: counted where that is quick, else as the planner believes."""
         if table.rows_estimate > key_space.SAMPLE_ABOVE_ROWS:
@@ -124,10 +180,15 @@ class PostgresSource:
             assert row is not None
             return str(row[0])
 
-    def bounds(self, table: Table, key: Sequence[str], chunk_rows: int) -> list[Bound]:
-        """Where to cut the table's key space so that a chunk has about `chunk_rows` rows, ascending."""
+    def bounds(
+        self, table: Table, key: Sequence[str], chunk_rows: int, sample_above: int = key_space.SAMPLE_ABOVE_ROWS
+    ) -> list[Bound]:
+        """Where to cut the table's key space so that a chunk has about `chunk_rows` rows, ascending.
+
+        sample_above: from how many rows on the cuts may be uneven.
+        """
         with translated("source", self.url):
-            return key_space.bounds(self.connection(), table, key, chunk_rows)
+            return key_space.bounds(self.connection(), table, key, chunk_rows, sample_above)
 
     def locate(self, table: Table, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
         """The chunk of each key (in text form), decided by the source's own order: one query a batch."""
@@ -140,7 +201,7 @@ class PostgresSource:
             return key_stream.canonical(self.connection(), table, form, keys)
 
     @contextmanager
-    def reading(self, table: Table) -> Iterator[Reading]:
+    def reading(self, table: Table) -> Iterator[PostgresReading]:
         """A read-only repeatable-read transaction on a connection of its own; errors of the body stay its own.
 
         The connection is kept for the next reading unless something went wrong on it.
@@ -150,7 +211,7 @@ class PostgresSource:
         try:
             with translated("source", self.url):
                 snapshot = begin(connection, table)
-            yield Reading(self.url, connection, snapshot)
+            yield PostgresReading(self.url, connection, snapshot)
             with translated("source", self.url):
                 connection.execute("COMMIT")
         except BaseException:
@@ -164,11 +225,11 @@ class PostgresSource:
             spare.close()
 
     def rows_by_key(
-        self, table: Table, form: KeyForm, columns: Sequence[tuple[str, str]], keys: Sequence[Sequence[str]]
+        self, table: Table, form: KeyForm, columns: Sequence[str], keys: Sequence[Sequence[str]]
     ) -> tuple[Snapshot, dict[TextRow, TextRow]]:
         """Read rows by key at one new snapshot: (snapshot, key in text form -> the columns in text form).
 
-        columns: (name, type that its text must be of). A key without a row is absent from the answer.
+        A key without a row is absent from the answer.
         """
         with self.reading(table) as reading:
             return reading.snapshot, reading.rows(table, form, columns, keys)

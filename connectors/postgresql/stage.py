@@ -1,8 +1,7 @@
-"""Staging: a batch of source-shaped rows becomes a temporary table that the mapping can select from.
+"""PostgreSQL's staging tables (`connectors.sql.stage`).
 
-Two shapes of one table. The wire shape takes a stream's neutral values by binary COPY (which carries no type oids, so
-that integers go straight into timestamps); the text shape takes a source's own text. `typed` gives both the source's
-types again, so that the mapping runs on the same relation whatever the rows came from.
+The wire shape takes a stream's neutral values by binary COPY, which carries no type oids, so that integers go straight
+into timestamps.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ import psycopg
 
 from connectors.change import Row
 from connectors.seams import Staged, StagedText
+from connectors.sql.dialect import GONE, GROUP, NUMBER, key_text
+from connectors.tables import MappedTable
 from connectors.wire import INFINITY_US, Wire, WireColumn
 from mappers.projection import quote
 
@@ -21,10 +22,6 @@ PG_EPOCH_US = 946_684_800_000_000
 PG_EPOCH_DAYS = 10_957
 INT8_MAX = (1 << 63) - 1
 INT4_MAX = (1 << 31) - 1
-
-NUMBER, GONE, GROUP = '"changeover.number"', '"changeover.gone"', '"changeover.group"'
-"""What a staged relation has beside the source's columns, under names that no source column has by accident: the row's
-ordinal; whether the source row was deleted; 0, or the number of the set of columns whose value did not travel."""
 
 COLUMN_TYPES = {
     Wire.INT: ("int8", "int8"),
@@ -41,12 +38,18 @@ COLUMN_TYPES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """The temporary tables of one source table. types: source column -> its type as the target knows it."""
+class PostgresStage:
+    """The temporary tables of one source table. types: source column -> its type as the target knows it.
+
+    key: where the source key's columns are. connection: None where only the SQL is wanted.
+    """
 
     number: int
     columns: tuple[WireColumn, ...]
     types: Mapping[str, str]
+    key: tuple[int, ...]
+    connection: psycopg.Connection | None = None
+    emptied_on_commit = True
 
     @property
     def wire_name(self) -> str:
@@ -58,19 +61,21 @@ class Stage:
         """The temporary table for rows in the source's text form."""
         return f"pg_temp.stage_text_{self.number}"
 
-    def ddl(self) -> str:
+    def ddl(self) -> Sequence[str]:
         """Creates both tables; they live as long as the connection and are empty after every commit."""
         wires = ", ".join(f"c{i} {COLUMN_TYPES[column.kind][0]}" for i, column in enumerate(self.columns))
         texts = ", ".join(f"c{i} text" for i in range(len(self.columns)))
         head = "n int4 NOT NULL, gone bool NOT NULL, m int2 NOT NULL"
-        return (
-            f"CREATE TEMP TABLE IF NOT EXISTS {self.wire_name.split('.')[1]} ({head}, {wires}) ON COMMIT DELETE ROWS; "
-            f"CREATE TEMP TABLE IF NOT EXISTS {self.text_name.split('.')[1]} ({head}, {texts}) ON COMMIT DELETE ROWS"
-        )
+        return [
+            f"CREATE TEMP TABLE IF NOT EXISTS {name.split('.')[1]} ({head}, {columns}) ON COMMIT DELETE ROWS"
+            for name, columns in ((self.wire_name, wires), (self.text_name, texts))
+        ]
 
     def typed(self, name: str) -> str:
         """The relation the mapping selects from: the source's columns by name, in the source's types."""
         casts = ", ".join(self._cast(i, column, name) for i, column in enumerate(self.columns))
+        if name == self.text_name:
+            casts += "".join(f", c{index} AS {key_text(index)}" for index in self.key)
         return f"(SELECT n AS {NUMBER}, gone AS {GONE}, m AS {GROUP}, {casts} FROM {name})"
 
     def empty(self) -> str:
@@ -83,19 +88,22 @@ class Stage:
         value = f"c{index}" if plain else f"CAST(c{index} AS {self.types[column.name]})"
         return f"{value} AS {quote(column.name)}"
 
-    def load(self, cursor: psycopg.Cursor, rows: Iterable[Staged]) -> None:
+    def load(self, rows: Iterable[Staged]) -> None:
         """COPY rows of the stream into the wire table."""
+        assert self.connection is not None
         convert = self._converter()
         types = ["int4", "bool", "int2", *(COLUMN_TYPES[column.kind][1] for column in self.columns)]
-        with cursor.copy(f"COPY {self.wire_name} FROM STDIN (FORMAT binary)".encode()) as copy:
+        statement = f"COPY {self.wire_name} FROM STDIN (FORMAT binary)"
+        with self.connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
             copy.set_types(types)
             write = copy.write_row
             for number, gone, group, values in rows:
                 write((number, gone, group, *(convert(values) if convert else values)))
 
-    def load_text(self, cursor: psycopg.Cursor, rows: Iterable[StagedText]) -> None:
+    def load_text(self, rows: Iterable[StagedText]) -> None:
         """COPY rows in the source's text form into the text table."""
-        with cursor.copy(f"COPY {self.text_name} FROM STDIN".encode()) as copy:
+        assert self.connection is not None
+        with self.connection.cursor() as cursor, cursor.copy(f"COPY {self.text_name} FROM STDIN".encode()) as copy:
             for number, gone, values in rows:
                 copy.write_row((number, gone, 0, *values))
 
@@ -147,3 +155,8 @@ CONVERT: dict[Wire, Callable[..., object]] = {
     Wire.TIMESTAMP: _timestamp,
     Wire.ARRAY: array_literal,
 }
+
+
+def stage_of(mapped: MappedTable, connection: psycopg.Connection | None = None) -> PostgresStage:
+    """The staging tables of a mapped table."""
+    return PostgresStage(mapped.number, mapped.staged, mapped.types, mapped.key_indices, connection)

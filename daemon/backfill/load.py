@@ -13,17 +13,14 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from connectors.chunks import ChunkRow, ChunkState
+from connectors.chunks import ChunkRow, ChunkState, Range
 from connectors.control.dead_letters import NewLetter
 from connectors.control.store import ControlStore
-from connectors.postgresql.chunk_copy import Pushdown, copy_text, load
-from connectors.postgresql.keys import within
-from connectors.postgresql.reading import Reading
-from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget, Session
-from connectors.postgresql.transaction import TargetTransaction
+from connectors.keys import within
+from connectors.seams import Pushdown, Reading, Sessions, Source, Target, TargetTransaction
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
+from connectors.transfer import copy_text, load
 from daemon.backfill.claims import release_abandoned
 from daemon.backfill.pace import Pace
 from daemon.handover import claimed, expired, may_start
@@ -47,8 +44,8 @@ class Worker:
     def __init__(
         self,
         tables: Mapping[str, tuple[MappedTable, Pushdown]],
-        source: PostgresSource,
-        target: PostgresTarget,
+        source: Source,
+        target: Sessions,
         control: ControlStore,
         desk: DeadLetterDesk,
         pace: Pace,
@@ -80,7 +77,7 @@ class Worker:
                 loaded += self._load(session, chunk)
         return loaded
 
-    def _noted_xid(self, session: Session) -> int:
+    def _noted_xid(self, session: Target) -> int:
         with session.begin() as transaction:
             row = self._control.pipeline.get(transaction.control)
         if row is None:
@@ -96,7 +93,7 @@ class Worker:
                 said = True
             self._wait()
 
-    def _claim(self, session: Session) -> ChunkRow | None:
+    def _claim(self, session: Target) -> ChunkRow | None:
         """Commit the claim of one chunk: the snapshot is taken after it, never before (rule 5)."""
         with session.begin() as transaction:
             release_abandoned(self._control, transaction.control)
@@ -109,13 +106,13 @@ class Worker:
             self._control.chunks.move(transaction.control, chunk, state, attempt=mine.attempt, claim=True)
             return mine
 
-    def _unfinished(self, session: Session) -> set[str]:
+    def _unfinished(self, session: Target) -> set[str]:
         """The tables that have chunks which are not done."""
         with session.begin() as transaction:
             chunks = self._control.chunks.all(transaction.control)
         return {chunk.table for chunk in chunks if chunk.state is not ChunkState.DONE} & self._tables.keys()
 
-    def _look_again(self, session: Session, left: set[str]) -> None:
+    def _look_again(self, session: Target, left: set[str]) -> None:
         """Wait for other workers' chunks; longer where only paused tables are left, which somebody has to resume."""
         with session.begin() as transaction:
             paused = left <= self._control.tables.paused(transaction.control)
@@ -123,11 +120,11 @@ class Worker:
             if not self._stopping():
                 self._wait()
 
-    def _follow_pace(self, session: Session) -> None:
+    def _follow_pace(self, session: Target) -> None:
         with session.begin() as transaction:
             self._pace.follow(self._control.pipeline.pace(transaction.control))
 
-    def _load(self, session: Session, chunk: ChunkRow) -> bool:
+    def _load(self, session: Target, chunk: ChunkRow) -> bool:
         """Read and write one chunk; False where it went to another worker, or has to be read again."""
         mapped, pushdown = self._tables[chunk.table]
         try:
@@ -144,7 +141,7 @@ class Worker:
         self._pace.spend(rows, lambda: self._follow_pace(session))
         return True
 
-    def _copy_or_mend(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
+    def _copy_or_mend(self, session: Target, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
         try:
             return self._copy(session, chunk, mapped, pushdown)
         except ConflictError:
@@ -154,19 +151,19 @@ class Worker:
                 raise
             return self._load_row_by_row(session, chunk, mapped)
 
-    def _copy(self, session: Session, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
+    def _copy(self, session: Target, chunk: ChunkRow, mapped: MappedTable, pushdown: Pushdown) -> int:
         with self._source.reading(mapped.table) as reading:
             with session.begin() as transaction:
                 self._record(transaction.control, chunk, reading.snapshot)
                 fenced = self._fenced(transaction, chunk)
             with session.begin() as transaction:
                 sizes: list[int] = []
-                rows = load(reading.connection, transaction, mapped, chunk, fenced, pushdown, sizes.append)
+                rows = load(reading, transaction, mapped, _range(chunk), fenced, pushdown, sizes.append)
                 self._finish(transaction, chunk, reading.snapshot, rows, sum(sizes))
         log.debug("chunk loaded", extra={"table": chunk.table, "chunk": chunk.number, "rows": rows})
         return rows
 
-    def _load_row_by_row(self, session: Session, chunk: ChunkRow, mapped: MappedTable) -> int:
+    def _load_row_by_row(self, session: Target, chunk: ChunkRow, mapped: MappedTable) -> int:
         """Load a chunk with rows that the target refuses, or whose unique values other rows still hold there.
 
         The table's positions and chunks are locked before the snapshot is taken, so that nothing in the target is newer
@@ -178,7 +175,7 @@ class Worker:
             with self._source.reading(mapped.table) as reading:
                 fenced = self._fenced(transaction, chunk)
                 sizes: list[int] = []
-                rows = copy_text(reading.connection, transaction, mapped, chunk, fenced, sizes.append)
+                rows = copy_text(reading, transaction, mapped, _range(chunk), fenced, sizes.append)
                 letters = self._insert_isolated(transaction, chunk, mapped, reading, rows)
                 self._finish(transaction, chunk, reading.snapshot, rows, sum(sizes))
         log.info("chunk loaded row by row", extra={"table": chunk.table, "chunk": chunk.number, "set_aside": letters})
@@ -233,6 +230,10 @@ class Worker:
         if not self._control.chunks.move(connection, chunk, chunk.state, attempt=chunk.attempt, snapshot=snapshot):
             raise FencedError("the chunk went to another worker", where=f"{chunk.table} #{chunk.number}")
 
-    def _give_back(self, session: Session, chunk: ChunkRow) -> None:
+    def _give_back(self, session: Target, chunk: ChunkRow) -> None:
         with session.begin() as transaction:
             self._control.chunks.move(transaction.control, chunk, expired(chunk.state), attempt=chunk.attempt)
+
+
+def _range(chunk: ChunkRow) -> Range:
+    return Range(chunk.lower, chunk.upper)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.connect import Connect
 from connectors.kafka.topics import admin_client, table_topics
-from connectors.postgresql.catalogue import load_functions
 from connectors.postgresql.doctor import READ_ONLY
-from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
@@ -38,7 +37,12 @@ def harmless(parts: Parts) -> DoctorSides:
     source, target, kafka = parts.config.source, parts.config.target, parts.config.kafka
     connect = parts.config.connect
     return DoctorSides(
-        PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+        PostgresSource(
+            source.url.get_secret_value(),
+            publication=source.publication,
+            timeout_s=HARMLESS_S,
+            settings=READ_ONLY,
+        ),
         PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
         Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
         Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
@@ -69,8 +73,7 @@ def source_functions(parts: Parts) -> FunctionCatalog:
     """The functions that a predicate over the source may call."""
     source = parts.source()
     try:
-        with translated("source", source.url):
-            return FunctionCatalog(load_functions(source.connection()))
+        return FunctionCatalog(source.functions())
     finally:
         source.close()
 
@@ -83,7 +86,7 @@ def sides(parts: Parts) -> Sides:
         parts.target,
         parts.control,
         parts.log_reader,
-        table_decoder,
+        partial(table_decoder, schemas=parts.schemas),
         lambda: parts.barrier(DELIVERY_LIMIT_S),
     )
 
@@ -102,9 +105,10 @@ def plan_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> Bench:
 
 def batch_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> BatchBench:
     """What `plan --batch` tries a batch with."""
-    made = decoders(tables, *parts.topics(tables))
+    made = decoders(tables, *parts.topics(tables), parts.shapes(), parts.schemas)
     wait = limited_wait(parts, GATE_LIMIT_S)
-    return BatchBench(tables, parts.source(), parts.target, parts.control, parts.desk, parts.log_reader, made, wait)
+    source, guard = parts.source(), parts.guard(tables, parts.source(), lambda table, stored, doubts: None)
+    return BatchBench(tables, source, parts.target, parts.control, parts.desk, parts.log_reader, made, guard, wait)
 
 
 def limited_wait(parts: Parts, limit_s: float) -> Callable[[], None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from psycopg.sql import Identifier
 
-from connectors.postgresql.catalogue import MissingGrant
 from connectors.postgresql.doctor import Side
+from connectors.seams import MissingGrant
 from daemon.connector.source_checks import OLDEST_SERVER
 from daemon.doctor.case import Case
 from daemon.doctor.findings import Fault, How, Verdict, fail, warn

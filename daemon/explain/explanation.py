@@ -11,8 +11,8 @@ from typing import Any
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.dead_letters import Letter
 from connectors.control.key_record import FindingFact
-from connectors.postgresql.keys import name_of
-from connectors.postgresql.preview import Compared
+from connectors.keys import name_of
+from connectors.sql.preview import Compared
 from daemon.explain.key_history import TO_COME, Outcome, Told
 from daemon.explain.key_log import Range
 from daemon.masking import Mask

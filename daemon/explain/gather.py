@@ -16,13 +16,13 @@ from connectors.control.key_record import FindingFact
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import Decode
 from connectors.kafka.log import LogReader
-from connectors.postgresql.keys import name_of
-from connectors.postgresql.preview import compare
+from connectors.keys import name_of
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
-from connectors.postgresql.transaction import TargetTransaction
 from connectors.seams import TextRow
 from connectors.snapshot import Snapshot
+from connectors.sql.preview import compare_all
+from connectors.sql.target import SqlTarget
+from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.explain.explanation import ChunkSide, EntrySide, EventSide, Explanation, SourceSide
@@ -44,7 +44,7 @@ class Sides:
 
     pipeline: str
     source: PostgresSource
-    target: PostgresTarget
+    target: SqlTarget
     control: ControlStore
     log: Callable[[], LogReader]
     decode: Callable[[MappedTable, str], Decode]
@@ -99,7 +99,7 @@ def _key(sides: Sides, mapped: MappedTable, given: Sequence[str]) -> tuple[str, 
 
 
 def _source(sides: Sides, mapped: MappedTable, key: tuple[str, ...]) -> _Read:
-    snapshot, rows = sides.source.rows_by_key(mapped.table, mapped.form, mapped.text_columns, [key])
+    snapshot, rows = sides.source.rows_by_key(mapped.table, mapped.form, mapped.columns, [key])
     return _Read(snapshot, rows.get(key))
 
 
@@ -117,8 +117,8 @@ def _look(sides: Sides, mapped: MappedTable, key: tuple[str, ...], read: _Read, 
     """Everything but the source. The target in one snapshot, the log after it, so that no event is overlooked."""
     with sides.target.rehearse(LOCK_TIMEOUT_S, one_snapshot=True) as rehearsal, rehearsal.begin() as transaction:
         found: dict[TextRow, TextRow] = {key: read.row} if read.row is not None else {}
-        relation = transaction.stage_text(mapped, text_rows(mapped, [key], found))
-        entries = [EntrySide(entry, compare(transaction, entry, relation)) for entry in mapped.entries]
+        compared = compare_all(transaction, mapped, text_rows(mapped, [key], found))
+        entries = [EntrySide(entry, rows) for entry, rows in compared]
         record = _record(sides, transaction, mapped, key)
     return Explanation(
         pipeline=sides.pipeline,
@@ -150,7 +150,7 @@ class Record:
     paused: bool = False
 
 
-def _record(sides: Sides, transaction: TargetTransaction, mapped: MappedTable, key: tuple[str, ...]) -> Record:
+def _record(sides: Sides, transaction: SqlTransaction, mapped: MappedTable, key: tuple[str, ...]) -> Record:
     control, connection = sides.control, transaction.control
     if not control.exists(connection):
         return Record({})
@@ -169,7 +169,7 @@ def _record(sides: Sides, transaction: TargetTransaction, mapped: MappedTable, k
 
 def _chunk(
     sides: Sides,
-    transaction: TargetTransaction,
+    transaction: SqlTransaction,
     mapped: MappedTable,
     key: tuple[str, ...],
     chunks: Sequence[ChunkRow],
@@ -180,7 +180,7 @@ def _chunk(
     return chunk_side(sides, transaction, row, len(chunks))
 
 
-def chunk_side(sides: Sides, transaction: TargetTransaction, row: ChunkRow, chunks: int) -> ChunkSide:
+def chunk_side(sides: Sides, transaction: SqlTransaction, row: ChunkRow, chunks: int) -> ChunkSide:
     """A chunk, one of so many, with its times."""
     return ChunkSide(row, chunks, *sides.control.keys.chunk_times(transaction.control, row.table, row.number))
 

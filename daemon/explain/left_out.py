@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from connectors.postgresql.preview import passing
-from connectors.postgresql.transaction import TargetTransaction
 from connectors.seams import Staged
+from connectors.sql.preview import passing_any
+from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.explain.key_history import Outcome, Told
 
@@ -14,7 +14,7 @@ Place = tuple[str, int, int]
 """(topic, partition, offset)."""
 
 
-def left_out(transaction: TargetTransaction, mapped: MappedTable, told: Sequence[Told]) -> set[Place]:
+def left_out(transaction: SqlTransaction, mapped: MappedTable, told: Sequence[Told]) -> set[Place]:
     """The places of those events of one table. A row whose filter cannot be computed from the event is not among them.
 
     Stages rows: the transaction is to be rolled back.
@@ -24,8 +24,7 @@ def left_out(transaction: TargetTransaction, mapped: MappedTable, told: Sequence
     rows, places = _staged(mapped, told)
     if not rows:
         return set()
-    relation = transaction.stage(mapped, rows)
-    taken = set().union(*(passing(transaction, entry, relation) for entry in mapped.entries))
+    taken = passing_any(transaction, mapped, rows)
     return {place for number, place in enumerate(places) if number not in taken}
 
 

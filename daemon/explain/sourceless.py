@@ -12,7 +12,8 @@ import msgspec
 
 from connectors.chunks import ChunkRow
 from connectors.kafka.log import LogReader
-from connectors.postgresql.keys import key_form, name_of
+from connectors.keys import name_of
+from connectors.postgresql.keys import key_form
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from connectors.wire import Wire, WireColumn

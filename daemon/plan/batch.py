@@ -10,10 +10,9 @@ from connectors.chunks import Ledger, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import Decode
 from connectors.kafka.log import LogReader
-from connectors.postgresql.rehearsal import Rehearsal
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
 from connectors.snapshot import Snapshot, widen
+from connectors.sql.target import Rehearsal, SqlTarget
 from connectors.tables import MappedTable
 from daemon.explain.key_history import Outcome, Partition, Seen, Told, filtered
 from daemon.explain.left_out import left_out
@@ -23,6 +22,7 @@ from daemon.retry import Backoff
 from daemon.stream.apply import Applied, Stream
 from daemon.stream.dead_letters import DeadLetterDesk
 from daemon.stream.exchange import Exchanger
+from daemon.stream.guard import ShapeGuard
 from daemon.stream.views import Views
 from daemon.stream.writer import Writer
 from mappers.errors import ChangeoverError, FencedError, RecordError, TransientError
@@ -33,15 +33,19 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class BatchBench:
-    """What a batch is tried with. decoders: topic -> (source table or None, decoder). wait: between looks."""
+    """What a batch is tried with. decoders: topic -> (source table or None, decoder). wait: between looks.
+
+    guard: knows what the tables are, and keeps nothing.
+    """
 
     tables: Mapping[str, MappedTable]
     source: PostgresSource
-    target: PostgresTarget
+    target: SqlTarget
     control: ControlStore
     desk: DeadLetterDesk
     log: Callable[[], LogReader]
     decoders: Mapping[str, tuple[str | None, Decode]]
+    guard: ShapeGuard
     wait: Callable[[], None]
 
 
@@ -157,7 +161,8 @@ def _decisions(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> list[To
             if state.paused:
                 told += [Told(_seen(part, change), Outcome.HELD, "the table is paused") for change in part.changes]
                 continue
-            view = views.of(transaction.control, mapped, state.version, part.changes, reference)
+            again = bench.guard.read_again(part.table, part.partition)
+            view = views.of(transaction.control, mapped, state.version, part.changes, reference, again)
             told += decided(part, view, stored[part.topic, part.partition].high_water)
     return told
 
@@ -202,7 +207,8 @@ def _supersede(told: list[Told], number: int | None, offset: int) -> None:
 def _applied(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> tuple[Ledger, str]:
     """(what the stream's own code says became of the batch, why it would stop)."""
     partitions = dict.fromkeys(bench.tables, 1)
-    stream = Stream(bench.tables, partitions, bench.source, rehearsal, bench.control, bench.desk, bench.wait)
+    given = (bench.tables, partitions, bench.source, rehearsal, bench.control, bench.desk, bench.guard, bench.wait)
+    stream = Stream(*given)
     resyncer = Resyncer(bench.source, rehearsal, bench.control, bench.wait)
     exchange = Exchanger(bench.tables, rehearsal, bench.control, resyncer, bench.desk, lambda table, keys: None)
     failed: list[TransientError] = []

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from connectors.chunks import ChunkRow, ChunkState
-from connectors.postgresql import merge
-from connectors.postgresql.chunk_copy import Pushdown, copies, text_copies
-from connectors.postgresql.transaction import stage_of
+from connectors.chunks import EVERYTHING, ChunkRow, ChunkState, Range
+from connectors.seams import Pushdown
+from connectors.sql import merge
+from connectors.sql.dialect import Dialect
+from connectors.sql.stage import Stage
 from connectors.tables import MappedTable
+from connectors.transfer import statements
 from daemon.masking import Mask
 from daemon.plan.sample import Sample, Shown
 from mappers.mapping import Entry
@@ -29,6 +31,8 @@ class TableFacts:
 
     mapped: MappedTable
     pushdown: Pushdown
+    dialect: Dialect
+    stage: Stage
     rows: int
     exact: bool
     chunks: Sequence[ChunkRow]
@@ -74,7 +78,7 @@ def _table(fact: TableFacts, limits: Limits, mask: Mask) -> dict[str, Any]:
         "estimate": estimate(fact, limits),
         "pushdown": asdict(fact.pushdown),
         "truncate": on_truncate(mapped, fact.partitions),
-        "stage": {"ddl": stage_of(mapped).ddl().split("; "), "relation": _relation(mapped)},
+        "stage": {"ddl": list(fact.stage.ddl()), "relation": fact.stage.typed(fact.stage.wire_name)},
         "entries": [_entry(fact, entry) for entry in mapped.entries],
         "sample": {
             "tried": fact.sample.tried,
@@ -121,35 +125,28 @@ def on_truncate(mapped: MappedTable, partitions: int) -> str:
     return "empties the target, and every chunk is read again"
 
 
-def _relation(mapped: MappedTable) -> str:
-    stage = stage_of(mapped)
-    return stage.typed(stage.wire_name)
-
-
 def _entry(fact: TableFacts, entry: Entry) -> dict[str, Any]:
     return {
         "entry": entry.name,
         "group": entry.group,
         "target_key": list(entry.key),
         "key_is_derived": entry.key_is_derived,
-        "sql": {"backfill": _backfill(fact, entry), "stream": _stream(fact.mapped, entry)},
+        "sql": {"backfill": _backfill(fact, entry), "stream": _stream(fact, entry)},
     }
 
 
 def _backfill(fact: TableFacts, entry: Entry) -> dict[str, str]:
     """The statements of one chunk; of the first one, where the table has several."""
-    first = fact.chunks[0] if fact.chunks else ChunkRow(fact.mapped.name, 0, None, None, ChunkState.PENDING)
-    if fact.pushdown.possible:
-        out, into = copies(fact.mapped, entry, first, (), fact.pushdown)
-        return {"source": out, "target": into}
-    out, into = text_copies(fact.mapped, first, (), stage_of(fact.mapped).text_name)
-    return {"source": out, "target": into, "insert": merge.insert(entry, STAGED)}
+    part = Range(fact.chunks[0].lower, fact.chunks[0].upper) if fact.chunks else EVERYTHING
+    shown = statements(fact.mapped, entry, part, fact.pushdown, fact.stage)
+    return shown if fact.pushdown.possible else {**shown, "insert": merge.insert(fact.dialect, entry, STAGED)}
 
 
-def _stream(mapped: MappedTable, entry: Entry) -> dict[str, str]:
-    statements = {"delete": merge.delete(entry, STAGED), "upsert": merge.upsert(entry, STAGED)}
-    left_out = merge.filtered(mapped.entries, STAGED)
-    return {"filtered": left_out, **statements} if left_out else statements
+def _stream(fact: TableFacts, entry: Entry) -> dict[str, str]:
+    upsert = "; ".join(merge.upsert(fact.dialect, entry, STAGED))
+    made = {"delete": merge.delete(fact.dialect, entry, STAGED), "upsert": upsert}
+    left_out = merge.filtered(fact.mapped.entries, STAGED)
+    return {"filtered": left_out, **made} if left_out else made
 
 
 def _shown(mapped: MappedTable, shown: Shown, mask: Mask) -> dict[str, Any]:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 from connectors.chunks import ChunkRow
 from connectors.control.store import ControlStore
-from connectors.postgresql import sample
-from connectors.postgresql.chunk_copy import Pushdown
-from connectors.postgresql.session import translated
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
+from connectors.seams import Pushdown
+from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.plan import sample as plan_sample
 from daemon.plan.document import TableFacts
@@ -25,7 +23,7 @@ class Bench:
     """Where a plan is tried. partitions: source table -> partitions of its topic, or to be."""
 
     source: PostgresSource
-    target: PostgresTarget
+    target: SqlTarget
     control: ControlStore
     partitions: Mapping[str, int]
 
@@ -45,6 +43,8 @@ def _facts(bench: Bench, mapped: MappedTable, pushdown: Pushdown, chunks: list[C
     return TableFacts(
         mapped,
         pushdown,
+        bench.target.dialect,
+        bench.target.stage_of(mapped.parts[0]),
         count,
         exact,
         chunks,
@@ -58,12 +58,11 @@ def _rows(source: PostgresSource, mapped: MappedTable) -> tuple[int, bool]:
     """(rows, whether that is exact): the catalogue's estimate, or counted where it has none."""
     if mapped.table.rows_estimate > 0:
         return mapped.table.rows_estimate, False
-    with translated("source", source.url):
-        count = sample.count_up_to(source.connection(), mapped, COUNTED_MAX)
+    count = source.count_up_to(mapped, COUNTED_MAX)
     return count, count < COUNTED_MAX
 
 
-def _not_empty(target: PostgresTarget, mapped: MappedTable) -> list[str]:
+def _not_empty(target: SqlTarget, mapped: MappedTable) -> list[str]:
     with target.begin() as transaction:
         entries = [entry for entry in mapped.entries if entry.not_empty == "refuse"]
         return [entry.target.full_name for entry in entries if transaction.has_rows(entry.target)]

@@ -7,17 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from connectors.chunks import ChunkRow, ChunkState
-from connectors.postgresql import sample
-from connectors.postgresql.chunk_copy import Pushdown, load
-from connectors.postgresql.preview import Compared, compare
-from connectors.postgresql.rehearsal import Rehearsal
-from connectors.postgresql.session import translated
-from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
-from connectors.postgresql.transaction import TargetTransaction
-from connectors.seams import StagedText, TextRow
+from connectors.seams import Pushdown, Source, StagedText, TextRow
+from connectors.sql.preview import Compared, compare_all
+from connectors.sql.target import Rehearsal, SqlTarget
+from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
+from connectors.transfer import load
 from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 
 LOCK_TIMEOUT_S = 0.5
@@ -64,7 +59,7 @@ class Sample:
 
 
 def take(
-    source: PostgresSource, target: PostgresTarget, mapped: MappedTable, pushdown: Pushdown, rows: int, *, loaded: bool
+    source: Source, target: SqlTarget, mapped: MappedTable, pushdown: Pushdown, rows: int, *, loaded: bool
 ) -> Sample:
     """Try a sample. rows: how many to show. loaded: the table's rows are (partly) in the target already."""
     try:
@@ -75,13 +70,13 @@ def take(
 
 
 def _take(
-    source: PostgresSource, rehearsal: Rehearsal, mapped: MappedTable, pushdown: Pushdown, rows: int, loaded: bool
+    source: Source, rehearsal: Rehearsal, mapped: MappedTable, pushdown: Pushdown, rows: int, loaded: bool
 ) -> Sample:
     most = max(rows, _most(mapped, LOADED_ROWS if loaded else SAMPLE_ROWS))
     measured = None if loaded else _measure(source, rehearsal, mapped, pushdown, most)
-    with source.reading(mapped.table) as reading, translated("source", source.url):
-        shown = sample.rows(reading.connection, mapped, rows)
-        tried = sample.rows(reading.connection, mapped, most) if measured is None else []
+    with source.reading(mapped.table) as reading:
+        shown = reading.sample(mapped, rows)
+        tried = reading.sample(mapped, most) if measured is None else []
     failures: Sequence[Failure] = ()
     if measured is None:
         write = partial(_write, rehearsal, mapped, loaded)
@@ -95,8 +90,7 @@ def _take(
 def _shown(rehearsal: Rehearsal, mapped: MappedTable, row: TextRow) -> Shown:
     try:
         with rehearsal.begin() as transaction:
-            relation = transaction.stage_text(mapped, _staged([row]))
-            return Shown(row, [compare(transaction, entry, relation) for entry in mapped.entries])
+            return Shown(row, [rows for _, rows in compare_all(transaction, mapped, _staged([row]))])
     except RecordError as error:
         return Shown(row, error=error.what)
 
@@ -108,19 +102,17 @@ def _most(mapped: MappedTable, rows: int) -> int:
 
 
 def _measure(
-    source: PostgresSource, rehearsal: Rehearsal, mapped: MappedTable, pushdown: Pushdown, most: int
+    source: Source, rehearsal: Rehearsal, mapped: MappedTable, pushdown: Pushdown, most: int
 ) -> tuple[int, float, int] | None:
     """(rows, seconds, bytes) of the sample on the backfill's own way; None where the target refuses a row of it."""
     sizes: list[int] = []
     try:
         with source.reading(mapped.table) as reading, rehearsal.begin() as transaction:
-            with translated("source", source.url):
-                ranges = sample.ranges(reading.connection, mapped, most)
+            ranges = reading.sample_ranges(mapped, most)
             began = time.monotonic()
             count = 0
-            for lower, upper in ranges:
-                chunk = ChunkRow(mapped.name, 0, lower, upper, ChunkState.READING)
-                count += load(reading.connection, transaction, mapped, chunk, (), pushdown, sizes.append)
+            for part in ranges:
+                count += load(reading, transaction, mapped, part, (), pushdown, sizes.append)
             return count, time.monotonic() - began, sum(sizes)
     except RecordError:
         return None
@@ -131,12 +123,12 @@ def _write(rehearsal: Rehearsal, mapped: MappedTable, loaded: bool, rows: Sequen
         _written(transaction, mapped, _staged(rows), loaded)
 
 
-def _written(transaction: TargetTransaction, mapped: MappedTable, rows: Sequence[StagedText], loaded: bool) -> None:
+def _written(transaction: SqlTransaction, mapped: MappedTable, rows: Sequence[StagedText], loaded: bool) -> None:
     """Rows of a loaded table as the stream writes them, those of another as the backfill does."""
     if loaded:
         transaction.merge_text(mapped, rows, replace=False)
     else:
-        transaction.stage_text(mapped, rows)
+        transaction.stage_texts(mapped, [[tuple(values) for _, _, values in rows]], lambda size: None)
         transaction.insert_staged(mapped)
 
 

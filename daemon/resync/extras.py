@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from connectors.control.store import ControlStore
-from connectors.postgresql import extras
-from connectors.postgresql.keys import name_of
+from connectors.keys import name_of
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
+from connectors.sql import extras
+from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from mappers.mapping import Entry
 
@@ -21,7 +21,7 @@ class Extras:
     def __init__(
         self,
         source: PostgresSource,
-        target: PostgresTarget,
+        target: SqlTarget,
         control: ControlStore,
         batch: int,
         stopping: Callable[[], bool],
@@ -39,11 +39,12 @@ class Extras:
         followed by its delete.
         """
         removed = 0
-        with self._target.begin() as transaction:
+        with self._target.begin(one_snapshot=True) as transaction:
             extras.begin(transaction)
             with self._source.reading(mapped.table) as reading:
                 extras.stage_keys(transaction, mapped, reading.keys(mapped.table, mapped.form, None, self._batch))
-            for found in extras.find(transaction, mapped, entry, self._batch):
+            part = next(part for part in mapped.parts if entry in part.entries)
+            for found in extras.find(transaction, part, entry, self._batch):
                 wanted = [row for row in found if only is None or name_of(row[:-1]) in only]
                 if self._stopping():
                     break

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from connectors.control.dead_letters import RETRIED
 from connectors.control.store import ControlStore
-from connectors.postgresql.keys import name_of
+from connectors.keys import name_of
 from connectors.seams import Merged, Reading, Source, StagedText, Target, TargetTransaction, TextRow
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
@@ -215,7 +215,7 @@ def _each_once(keys: Collection[Texts]) -> list[tuple[str, ...]]:
 
 
 def _read(mapped: MappedTable, reading: Reading, keys: Keys) -> list[StagedText]:
-    return text_rows(mapped, keys, reading.rows(mapped.table, mapped.form, mapped.text_columns, keys))
+    return text_rows(mapped, keys, reading.rows(mapped.table, mapped.form, mapped.columns, keys))
 
 
 def _refuse_foreign(mapped: MappedTable) -> None:
@@ -244,5 +244,5 @@ def make_room(
     """
     if holders:
         keys = sorted(tuple(str(value) for value in key) for key in holders)
-        found = reading.rows(mapped.table, mapped.form, mapped.text_columns, keys)
+        found = reading.rows(mapped.table, mapped.form, mapped.columns, keys)
         transaction.evict(mapped, text_rows(mapped, keys, found), span)

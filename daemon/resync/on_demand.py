@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connectors.control.store import ControlStore
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
+from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.metrics import Metrics
 from daemon.resync.keys import Mended, Resyncer
@@ -26,7 +26,7 @@ class _Mover:
     def __init__(
         self,
         source: PostgresSource,
-        target: PostgresTarget,
+        target: SqlTarget,
         control: ControlStore,
         clock: Callable[[], float],
         wait: Callable[[], None],
@@ -65,7 +65,7 @@ class OnDemand:
         self,
         tables: Mapping[str, MappedTable],
         source: Callable[[], PostgresSource],
-        target: PostgresTarget,
+        target: SqlTarget,
         control: ControlStore,
         metrics: Metrics,
         clock: Callable[[], float],

@@ -137,7 +137,7 @@ class Work:
             return
         mapped, keys = self._mapped, list(wanted)
         texts = [mapped.form.texts(key) for key in keys]
-        snapshot, found = self._source.rows_by_key(mapped.table, mapped.form, mapped.text_columns, texts)
+        snapshot, found = self._source.rows_by_key(mapped.table, mapped.form, mapped.columns, texts)
         ordinals = self._transaction.merge_text(mapped, text_rows(mapped, texts, found), replace=False)
         names = [mapped.form.name(key) for key in keys]
         self._control.fences.put(self._transaction.control, mapped.name, names, snapshot)

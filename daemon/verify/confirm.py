@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from connectors.postgresql import forms
-from connectors.postgresql.compare import Range
-from connectors.postgresql.sides import Reader, Seen, Shape
+from connectors.chunks import Range
 from connectors.seams import TextRow
+from connectors.sql.sides import Reader, Seen, Shape
 from daemon.verify.suspects import Difference, Look, Suspect, Trial, Version
 
 Ranges = Callable[[], Sequence[Range]]
@@ -39,12 +38,11 @@ class Confirmer:
         return done
 
     def _confirm(self, shape: Shape, suspects: Sequence[Suspect], source: Ranges, done: Confirmed) -> None:
-        equal = equality(shape)
         known = [suspect for suspect in suspects if suspect.source_key is not None]
         found, trials = self._located(shape, [s for s in suspects if s.source_key is None], source)
         known += found
         looks = self._look(shape, known)
-        trials += [Trial(suspect, looks[suspect.target_key], equal) for suspect in known]
+        trials += [Trial(suspect, looks[suspect.target_key], shape.equal) for suspect in known]
         while open_ones := [trial for trial in trials if trial.open]:
             self._barrier()
             looks = self._look(shape, [trial.suspect for trial in open_ones])
@@ -65,7 +63,7 @@ class Confirmer:
         origins = self._reader.origins(shape, source(), sorted(there, key=str)) if there else {}
         found = [Suspect(key, origin) for key, origin in origins.items()]
         looks = {key: Look(_version(row), None) for key, row in there.items() if key not in origins}
-        return found, [Trial(Suspect(key, None), look, equality(shape)) for key, look in looks.items()]
+        return found, [Trial(Suspect(key, None), look, shape.equal) for key, look in looks.items()]
 
     def _look(self, shape: Shape, suspects: Sequence[Suspect]) -> dict[TextRow, Look]:
         """Target key -> both rows, the target's read first."""
@@ -73,7 +71,7 @@ class Confirmer:
         sources = self._reader.source_rows(shape, [s.source_key for s in suspects if s.source_key is not None])
         return {
             suspect.target_key: Look(
-                _version(there.get(suspect.target_key)), _expected(suspect, sources.get(suspect.source_key or ()))
+                _version(there.get(suspect.target_key)), _expected(suspect, sources.get(suspect.source_key or (), ()))
             )
             for suspect in suspects
         }
@@ -92,18 +90,13 @@ def row_bytes(shape: Shape) -> int:
     return table.bytes_estimate // max(1, table.rows_estimate)
 
 
-def equality(shape: Shape) -> Callable[[TextRow, TextRow], bool]:
-    """Whether two rows of the entry's target are equal, column by column."""
-    types = [shape.entry.target.column(column.name).type for column in shape.entry.columns]
-    return lambda one, other: all(map(forms.equal, types, one, other))
-
-
 def _version(row: Seen | None) -> Version | None:
     return None if row is None else Version(row.version, row.values)
 
 
-def _expected(suspect: Suspect, row: Seen | None) -> Version | None:
+def _expected(suspect: Suspect, rows: Sequence[Seen]) -> Version | None:
     """The source's row: it stands for this target key only where the mapping makes that of it."""
-    if row is None or suspect.source_key is None:
+    if not rows or suspect.source_key is None:
         return None
-    return Version(row.version, row.values if row.key == suspect.target_key else None)
+    mine = [row.values for row in rows if row.key == suspect.target_key]
+    return Version(rows[0].version, mine[0] if mine else None)

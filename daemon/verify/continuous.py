@@ -14,12 +14,12 @@ from connectors.chunks import ChunkState
 from connectors.control.store import ControlStore
 from connectors.control.verification import Purpose, SweepRow
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
+from connectors.sql.target import SqlTarget
 from daemon.config.sections import VerifySection
 from daemon.http.health import Health
 from daemon.metrics import Metrics
 from daemon.verify.age import table_of, verified
-from daemon.verify.restarts import Known, Suspicion, cleared, lost_offsets, seen
+from daemon.verify.restarts import Known, Suspicion, cleared, lost_offsets, seen, suspect
 from daemon.verify.verifier import Verifier, Wish
 from mappers.errors import ChangeoverError
 
@@ -47,7 +47,7 @@ class Duties:
     entries: Collection[str]
     slot: str
     source: PostgresSource
-    target: PostgresTarget
+    target: SqlTarget
     control: ControlStore
     section: VerifySection
     metrics: Metrics
@@ -102,7 +102,7 @@ class Continuous(threading.Thread):
             return
         now, section = time.monotonic(), self._duties.section
         if self._suspicion is not None:
-            if now - self._checked >= section.continuous.interval_s:
+            if self._suspicion != self._tried or now - self._checked >= section.continuous.interval_s:
                 self._check(self._suspicion)
                 self._checked = now
         elif section.continuous.enabled and now - self._swept >= section.continuous.interval_s:
@@ -182,13 +182,8 @@ class Continuous(threading.Thread):
     def _suspect(self, reason: str, safe_xid: int | None) -> None:
         """Write a suspicion down; one that is there already is renewed."""
         duties = self._duties
-        while True:
-            with duties.target.begin() as transaction:
-                was = duties.control.pipeline.suspicion(transaction.control)
-                made = Suspicion(duties.control.pipeline.clock(transaction.control), reason, safe_xid)
-                made = Suspicion.load(was).renewed(made) if was else made
-                if duties.control.pipeline.suspect(transaction.control, made.dump(), was):
-                    break
+        with duties.target.begin() as transaction:
+            suspect(duties.control, transaction.control, reason, safe_xid)
         log.warning("%s: not ready until its rows are verified", reason)
         duties.health.block(BLOCKER, f"{reason}: its rows are verified")
 
@@ -202,7 +197,7 @@ class Continuous(threading.Thread):
             suspicion = Suspicion.load(text) if text else None
             if suspicion is not None and cleared(suspicion, duties.entries, sweeps, findings):
                 if duties.control.pipeline.suspect(transaction.control, None, text):
-                    log.info("every row has been verified since the connector restarted")
+                    log.info("every row has been verified since then: %s", suspicion.reason)
                 suspicion = None
         self._suspicion = suspicion
         if suspicion is None:

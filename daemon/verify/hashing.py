@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from connectors.postgresql.compare import Range
-from connectors.postgresql.sides import Hashed, Reader, Shape, Side, Sums
+from connectors.chunks import Range
 from connectors.seams import TextRow
+from connectors.sql.sides import Hashed, Reader, Shape, Side, Sums
 from daemon.verify.slices import added, groups, rows_of
 from daemon.verify.suspects import Suspect
 

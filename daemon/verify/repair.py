@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from connectors.postgresql.sides import Reader, Shape
 from connectors.seams import TextRow
+from connectors.sql.sides import Reader, Shape
 from daemon.resync.keys import Resyncer
 from daemon.verify.confirm import Confirmer, Ranges
 from daemon.verify.suspects import Difference, Kind

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.postgresql import compare, forms
+from connectors.sql.sides import Shape
 from daemon.verify.mask import Mask
 from daemon.verify.suspects import Difference, Kind, differing
 from daemon.verify.sweep import Tally
-from mappers.mapping import Entry
 
 VERSION = 1
 COLUMN_WIDTH = 60
@@ -53,9 +52,7 @@ def report_of(report: Report, mask: Mask) -> dict[str, Any]:
         "seconds": round(report.seconds, 3),
         "tables": [_table(tally) for tally in report.tallies],
         "findings": [
-            finding_of(tally.job.shape.entry, difference, mask)
-            for tally in report.tallies
-            for difference in tally.shown
+            finding_of(tally.job.shape, difference, mask) for tally in report.tallies for difference in tally.shown
         ],
     }
 
@@ -67,7 +64,7 @@ def _table(tally: Tally) -> dict[str, Any]:
         "target": entry.target.full_name,
         "rows": tally.rows,
         "slices": len(tally.job.slices),
-        "compared_by": "ranges" if compare.aligned(entry) else "buckets",
+        "compared_by": "ranges" if tally.job.shape.aligned else "buckets",
         "projected_at": "source" if tally.job.shape.pushed else "target",
         "extra_rows_checked": entry.not_empty != "keep",
         "suspects": tally.suspects,
@@ -77,8 +74,9 @@ def _table(tally: Tally) -> dict[str, Any]:
     }
 
 
-def finding_of(entry: Entry, difference: Difference, mask: Mask) -> dict[str, Any]:
+def finding_of(shape: Shape, difference: Difference, mask: Mask) -> dict[str, Any]:
     """One difference with its values, as far as they may be shown."""
+    entry = shape.entry
     suspect, kind = difference.suspect, difference.kind
     found: dict[str, Any] = {
         "source": entry.source.full_name,
@@ -96,15 +94,14 @@ def finding_of(entry: Entry, difference: Difference, mask: Mask) -> dict[str, An
                 "expected": mask.value(entry, names[i], expected[i]),
                 "actual": mask.value(entry, names[i], actual[i]),
             }
-            for i in differing_columns(entry, difference)
+            for i in differing_columns(shape, difference)
         ]
     return found
 
 
-def differing_columns(entry: Entry, difference: Difference) -> list[int]:
+def differing_columns(shape: Shape, difference: Difference) -> list[int]:
     """Which of the entry's columns differ, by number."""
-    types = [entry.target.column(column.name).type for column in entry.columns]
-    return differing(len(types), difference, lambda i, one, other: forms.equal(types[i], one, other))
+    return differing(len(shape.types), difference, shape.equal_at)
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:

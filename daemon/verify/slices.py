@@ -11,9 +11,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from connectors.chunks import Bound
-from connectors.postgresql.compare import Range
-from connectors.postgresql.sides import Sums
+from connectors.chunks import Bound, Range
+from connectors.sql.sides import Sums
 
 BUCKETS_OF_A_RANGE = 256
 BUCKETS_MAX = 16_384

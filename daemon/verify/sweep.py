@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
+from connectors.chunks import EVERYTHING, Range
 from connectors.control.verification import SliceResult, SliceRow
-from connectors.postgresql import compare
-from connectors.postgresql.compare import PARTS, Range
-from connectors.postgresql.sides import Reader, Shape
+from connectors.sql.compare import PARTS
+from connectors.sql.sides import Reader, Shape
 from daemon.backfill.pace import Pace
 from daemon.verify.confirm import Confirmer, Ranges
 from daemon.verify.hashing import Compared, Whole, compare_range
@@ -141,13 +141,13 @@ class Sweep:
             for tally in tallies:
                 keys = crew.first.recent(tally.job.shape, xid, RECENT_MAX)
                 suspects = [Suspect(target, source) for target, source in keys]
-                self._settle(crew, tally, suspects, lambda: [compare.EVERYTHING])
+                self._settle(crew, tally, suspects, lambda: [EVERYTHING])
         return tallies
 
     def _entry(self, crew: _Crew, tally: Tally) -> None:
         if all(row.done for row in tally.job.slices):
             return
-        if compare.aligned(tally.job.shape.entry):
+        if tally.job.shape.aligned:
             self._sliced(crew, tally)
         else:
             self._whole(crew, tally)
@@ -177,7 +177,7 @@ class Sweep:
     def _flush(self, crew: _Crew, tally: Tally, held: _Held) -> None:
         """Confirm the suspects of some slices and record these as done."""
         suspects = list(held.suspects)
-        left, unsettled = self._settle(crew, tally, suspects, lambda: [compare.EVERYTHING])
+        left, unsettled = self._settle(crew, tally, suspects, lambda: [EVERYTHING])
         slice_of = {suspect.target_key: number for suspect, number in held.suspects.items()}
         differences = Counter(slice_of[suspect.target_key] for suspect in left)
         open_ones = Counter(slice_of[suspect.target_key] for suspect in unsettled)
@@ -292,7 +292,7 @@ def _crew(make_reader: Callable[[], Reader], workers: int) -> Iterator[_Crew]:
 
 def planned(reader: Reader, shape: Shape, slice_rows: int) -> list[SliceRow]:
     """The slices of an entry in a new sweep."""
-    if not compare.aligned(shape.entry):
+    if not shape.aligned:
         return [SliceRow(0, None, None)]
     source, _ = reader.bounds(shape, slice_rows)
     return [SliceRow(number, part.lower, part.upper) for number, part in enumerate(ranges(source))]
@@ -300,7 +300,7 @@ def planned(reader: Reader, shape: Shape, slice_rows: int) -> list[SliceRow]:
 
 def sampled(job: Job, percent: float, rng: random.Random) -> Job:
     """A part of the job: some of its slices, or some parts of the keys of a whole entry."""
-    if not compare.aligned(job.shape.entry):
+    if not job.shape.aligned:
         return replace(job, parts=max(1, round(PARTS * percent / 100)))
     chosen = sample([row.number for row in job.slices], percent, rng)
     return replace(job, slices=tuple(job.slices[number] for number in chosen))

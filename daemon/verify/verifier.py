@@ -14,10 +14,12 @@ from connectors.chunks import ChunkRow, ChunkState, Position
 from connectors.control.findings import FindingRow
 from connectors.control.store import ControlStore
 from connectors.control.verification import Purpose, SliceResult, SliceRow
-from connectors.postgresql.chunk_copy import Pushdown
-from connectors.postgresql.keys import name_of
-from connectors.postgresql.sides import Reader, Shape
-from connectors.postgresql.target import PostgresTarget
+from connectors.keys import name_of
+from connectors.seams import Pushdown
+from connectors.sql.compare import aligned
+from connectors.sql.dialect import Dialect
+from connectors.sql.sides import Reader, Shape
+from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.prepare import fingerprint_problems
@@ -40,7 +42,7 @@ class Around:
     progress: positions and chunks, as they stand.
     """
 
-    target: PostgresTarget
+    target: SqlTarget
     control: ControlStore
     make_reader: Callable[[], Reader]
     barrier: Barrier
@@ -130,7 +132,7 @@ class Verifier:
         with self._around.target.begin() as transaction:
             exists = self._around.control.exists(transaction.control)
             paused = self._around.control.tables.paused(transaction.control) if exists else frozenset()
-        shapes = chosen(self._tables, names)
+        shapes = chosen(self._tables, names, self._around.target.dialect)
         if purpose is not Purpose.COMMAND:
             shapes = [shape for shape in shapes if shape.mapped.name not in paused]
             if not shapes:
@@ -227,7 +229,7 @@ class Verifier:
         with self._around.target.begin() as transaction:
             self._around.control.findings.put(transaction.control, entry.name, rows)
         for difference, said in [*((d, "difference") for d in left), *((d, "difference repaired") for d in repaired)]:
-            names = [entry.columns[i].name for i in differing_columns(entry, difference)]
+            names = [entry.columns[i].name for i in differing_columns(job.shape, difference)]
             log.warning(
                 said,
                 extra={
@@ -250,12 +252,13 @@ class Verifier:
                 self._around.control.verifications.finish(transaction.control, sweep, job.name)
 
 
-def chosen(tables: Mapping[str, tuple[MappedTable, Pushdown]], names: Sequence[str]) -> list[Shape]:
+def chosen(tables: Mapping[str, tuple[MappedTable, Pushdown]], names: Sequence[str], dialect: Dialect) -> list[Shape]:
     """The entries that these names mean, by source or target table; all without names. Raises FatalError."""
     shapes = [
-        Shape(mapped, entry, pushdown.possible, 0, BUCKETS_OF_A_RANGE)
+        Shape(part, entry, dialect, pushdown.possible, aligned(dialect, part, entry), 0, BUCKETS_OF_A_RANGE)
         for mapped, pushdown in tables.values()
-        for entry in mapped.entries
+        for part in mapped.parts
+        for entry in part.entries
     ]
     known = {name for s in shapes for name in (s.entry.source.full_name, s.entry.target.full_name)}
     for name in names:
@@ -267,7 +270,7 @@ def chosen(tables: Mapping[str, tuple[MappedTable, Pushdown]], names: Sequence[s
 
 def _row(job: Job, difference: Difference, *, repaired: bool) -> FindingRow:
     entry, suspect = job.shape.entry, difference.suspect
-    names = [entry.columns[i].name for i in differing_columns(entry, difference)]
+    names = [entry.columns[i].name for i in differing_columns(job.shape, difference)]
     return FindingRow(
         entry.name,
         job.shape.mapped.name,

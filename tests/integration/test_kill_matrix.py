@@ -112,8 +112,9 @@ def _kinds(lives: Lives) -> dict[Kind, int]:
 def _first_start(seen: Iterable[Kind]) -> list[Kind]:
     """What is sent up to the COMMIT that writes the plan of the backfill; from there on events decide what is sent."""
     kinds = list(seen)
-    planned = [n for n, kind in enumerate(kinds) if kind.text.startswith("COMMIT after INSERT INTO changeover.mapping")]
-    return kinds[: planned[0] + 1]
+    mapped = next(n for n, kind in enumerate(kinds) if kind.text.startswith("INSERT INTO changeover.mapping"))
+    planned = next(n for n, kind in enumerate(kinds) if n > mapped and kind.text.startswith("COMMIT after"))
+    return kinds[: planned + 1]
 
 
 def _each(kinds: Sequence[Kind], occurrence: int, whens: Sequence[When]) -> list[Point]:

@@ -88,7 +88,7 @@ def _running_transactions_count_as_seen() -> None:
 
 @_mutant
 def _commits_not_yet_visible_are_not_waited_for() -> None:
-    _put("daemon.stream.apply", "must_wait_for", _always(False))
+    _put("daemon.stream.guard", "must_wait_for", _always(False))
 
 
 @_mutant
@@ -124,7 +124,7 @@ def _values_that_did_not_travel_are_written_as_they_came() -> None:
 
 @_mutant
 def _rows_to_complete_are_taken_to_be_there() -> None:
-    _put("connectors.postgresql.transaction:TargetTransaction", "absent", _always(set()))
+    _put("connectors.sql.transaction:SqlTransaction", "absent", _always(set()))
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -132,15 +132,15 @@ def _rows_to_complete_are_taken_to_be_there() -> None:
 
 @_mutant
 def _deletes_are_lost() -> None:
-    _put("connectors.postgresql.merge", "delete", _always("SELECT"))
+    _put("connectors.sql.merge", "delete", _always("SELECT"))
 
 
 @_mutant
 def _rows_that_leave_the_filter_stay() -> None:
     def delete(real: Any) -> Any:
-        return lambda entry, relation, **o: real(replace(entry, where=None), relation, **o)
+        return lambda d, entry, relation, **o: real(d, replace(entry, where=None), relation, **o)
 
-    _put("connectors.postgresql.merge", "delete", delete)
+    _put("connectors.sql.merge", "delete", delete)
 
 
 @_mutant

@@ -11,7 +11,7 @@ import pytest
 from connectors.change import Change
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.dead_letters import Letter
-from connectors.postgresql.preview import Compared
+from connectors.sql.preview import Compared
 from daemon.explain.explanation import ChunkSide, EntrySide, EventSide, Explanation, SourceSide, document, verdict
 from daemon.explain.key_history import Outcome, Seen, Told
 from daemon.explain.key_log import Range

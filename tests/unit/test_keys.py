@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.postgresql.keys import finder, key_form, name_of
+from connectors.keys import finder, name_of
+from connectors.postgresql.keys import key_form
 from connectors.wire import Wire, WireColumn
 from mappers.mapping import Column, Table
 

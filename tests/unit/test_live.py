@@ -11,7 +11,7 @@ import pytest
 
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.audit import AuditRow
-from connectors.postgresql.keys import KeyForm, within
+from connectors.keys import KeyForm, within
 from connectors.snapshot import Snapshot
 from daemon.backfill.pace import Pace
 from daemon.commands.live import _pace

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.postgresql import compare, forms
-from connectors.postgresql.compare import Range
+from connectors.chunks import EVERYTHING, Range
+from connectors.postgresql.dialect import POSTGRESQL
+from connectors.postgresql.keys import key_form
+from connectors.postgresql.wire import wire_columns
+from connectors.snapshot import Snapshot
+from connectors.sql import compare
+from connectors.tables import MappedTable
 from mappers.expressions import column_expression
 from mappers.mapping import Column, Entry, Expression, Table, TargetColumn
 
@@ -28,19 +33,19 @@ from mappers.mapping import Column, Entry, Expression, Table, TargetColumn
     ],
 )
 def test_equality(type_name: str, one: str | None, other: str | None, equal: bool) -> None:
-    assert forms.equal(type_name, one, other) is equal
-    assert forms.equal(type_name, other, one) is equal
+    assert POSTGRESQL.values.equal(type_name, one, other) is equal
+    assert POSTGRESQL.values.equal(type_name, other, one) is equal
 
 
 def test_hashed_forms() -> None:
-    assert forms.hashed("v", "integer") == "v"
-    assert forms.hashed("v", "character varying(20)") == '(v) COLLATE "C"'
-    assert forms.hashed("v", "timestamp(3) with time zone") == "timestamptz_send(v)"
-    assert forms.hashed("v", "numeric") == "numeric_send(trim_scale(v))"
-    assert forms.hashed("v", "numeric(12,2)") == "numeric_send(v)"
-    assert forms.hashed("v", "character(8)") == '(CAST(v AS text)) COLLATE "C"'
-    assert forms.hashed("v", "bigint[]") == '(CAST(v AS text)) COLLATE "C"'
-    assert forms.hashed("v", "public.citext") == '(CAST(v AS text)) COLLATE "C"'
+    assert POSTGRESQL.hashing.column("v", "integer") == "v"
+    assert POSTGRESQL.hashing.column("v", "character varying(20)") == '(v) COLLATE "C"'
+    assert POSTGRESQL.hashing.column("v", "timestamp(3) with time zone") == "timestamptz_send(v)"
+    assert POSTGRESQL.hashing.column("v", "numeric") == "numeric_send(trim_scale(v))"
+    assert POSTGRESQL.hashing.column("v", "numeric(12,2)") == "numeric_send(v)"
+    assert POSTGRESQL.hashing.column("v", "character(8)") == '(CAST(v AS text)) COLLATE "C"'
+    assert POSTGRESQL.hashing.column("v", "bigint[]") == '(CAST(v AS text)) COLLATE "C"'
+    assert POSTGRESQL.hashing.column("v", "public.citext") == '(CAST(v AS text)) COLLATE "C"'
 
 
 def entry(source: Column, target: Column, expression: Expression | None = None) -> Entry:
@@ -49,8 +54,15 @@ def entry(source: Column, target: Column, expression: Expression | None = None) 
     return Entry(0, one, other, (source.name,), (made,), (target.name,), None)
 
 
+def aligned(made: Entry) -> bool:
+    wires = wire_columns(made.source, made.source_key)
+    form = key_form(made.source, made.source_key, wires)
+    mapped = MappedTable(0, made.source, (made,), wires, {}, form, Snapshot(1, 1))
+    return compare.aligned(POSTGRESQL, mapped, made)
+
+
 @pytest.mark.parametrize(
-    ("source", "target", "aligned"),
+    ("source", "target", "same"),
     [
         (Column("id", "integer"), Column("pk", "bigint"), True),
         (Column("id", "uuid"), Column("id", "uuid"), True),
@@ -61,17 +73,17 @@ def entry(source: Column, target: Column, expression: Expression | None = None) 
         (Column("id", "public.zone", labels=("b", "a")), Column("id", "public.zone", labels=("b", "a")), False),
     ],
 )
-def test_ranges_are_the_same_only_where_the_order_is(source: Column, target: Column, aligned: bool) -> None:
-    assert compare.aligned(entry(source, target)) is aligned
+def test_ranges_are_the_same_only_where_the_order_is(source: Column, target: Column, same: bool) -> None:
+    assert aligned(entry(source, target)) is same
 
 
 def test_a_computed_key_is_not_aligned() -> None:
     computed = Expression('s."id" + 1', frozenset(("id",)))
-    assert not compare.aligned(entry(Column("id", "integer"), Column("pk", "bigint"), computed))
+    assert not aligned(entry(Column("id", "integer"), Column("pk", "bigint"), computed))
 
 
 def test_ranges_are_open_at_their_outer_ends() -> None:
     made = entry(Column("id", "integer"), Column("it's", "bigint"))
-    assert compare.target_range(made, compare.EVERYTHING) == "true"
-    assert compare.target_range(made, Range(("5",), None)) == "(t.\"it's\") >= ('5'::bigint)"
-    assert compare.target_range(made, Range(None, ("5",))) == "(t.\"it's\") < ('5'::bigint)"
+    assert compare.target_range(POSTGRESQL, made, EVERYTHING) == "true"
+    assert compare.target_range(POSTGRESQL, made, Range(("5",), None)) == "(t.\"it's\") >= ('5'::bigint)"
+    assert compare.target_range(POSTGRESQL, made, Range(None, ("5",))) == "(t.\"it's\") < ('5'::bigint)"

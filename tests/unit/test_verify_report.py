@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from connectors.control.verification import SliceRow
+from connectors.postgresql.dialect import POSTGRESQL
+from connectors.sql.sides import Shape
 from daemon.verify.mask import Mask
 from daemon.verify.report import Report, lines, report_of
 from daemon.verify.suspects import Difference, Kind, Suspect
@@ -23,7 +24,7 @@ SUSPECT = Suspect(("7",), ("7",))
 
 
 def report(*differences: Difference, earlier: int = 0) -> Report:
-    shape: Any = SimpleNamespace(entry=ENTRY, pushed=True)
+    shape: Any = Shape(cast("Any", None), ENTRY, POSTGRESQL, True, True, 0, 256)
     tally = Tally(
         Job(shape, (SliceRow(0, None, None, done=bool(earlier), differences=earlier),)), rows=1200, unsettled=1
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from connectors.postgresql.compare import Range
+from connectors.chunks import Range
 from daemon.verify.confirm import batches
 from daemon.verify.slices import ROWS_A_GROUP, added, buckets_for, groups, ranges, rows_of, sample, unfinished
 from daemon.verify.suspects import Suspect

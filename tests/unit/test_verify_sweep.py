@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from connectors.chunks import Range
 from connectors.control.verification import SliceResult, SliceRow
-from connectors.postgresql.compare import Range
-from connectors.postgresql.sides import Hashed, Reader, Seen, Shape, Sums
+from connectors.postgresql.dialect import POSTGRESQL
 from connectors.seams import TextRow
+from connectors.sql.sides import Hashed, Reader, Seen, Shape, Sums
 from daemon.verify.confirm import Confirmer, Ranges
 from daemon.verify.slices import ranges
 from daemon.verify.suspects import Difference
@@ -92,20 +93,20 @@ class MemoryReader:
     def bounds(self, shape: Shape, slice_rows: int) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
         return EDGES, EDGES[::2]
 
-    def source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
+    def source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, list[Seen]]:
         return _seen(self._sides.source, keys)
 
     def target_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
-        return _seen(self._sides.target, keys)
+        return {key: rows[0] for key, rows in _seen(self._sides.target, keys).items()}
 
     def origins(self, shape: Shape, parts: Sequence[Range], keys: Sequence[TextRow]) -> dict[TextRow, TextRow]:
         return {key: key for key in keys if int(str(key[0])) in self._sides.source}
 
 
-def _seen(rows: dict[int, str], keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
+def _seen(rows: dict[int, str], keys: Sequence[TextRow]) -> dict[TextRow, list[Seen]]:
     there = {key: int(str(key[0])) for key in keys}
     return {
-        key: Seen("1", (str(number),), (str(number), rows[number])) for key, number in there.items() if number in rows
+        key: [Seen("1", (str(number),), (str(number), rows[number]))] for key, number in there.items() if number in rows
     }
 
 
@@ -134,7 +135,7 @@ class Record:
 
 
 def job(entry: Entry, done: Collection[int] = ()) -> Job:
-    shape = Shape(cast("Any", _Mapped()), entry, True, 0, 256)
+    shape = Shape(cast("Any", _Mapped()), entry, POSTGRESQL, True, entry is not COMPUTED, 0, 256)
     if entry is COMPUTED:
         return Job(shape, (SliceRow(0, None, None),))
     parts = enumerate(ranges(EDGES))

@@ -1,0 +1,1 @@
+"""What all SQL engines share as targets: staged rows projected and merged, both sides compared; said in a dialect."""
