@@ -15,7 +15,6 @@ from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.config.model import Config
 from mappers.errors import ConfigError, FatalError, Problem
-from mappers.functions import FunctionCatalog
 from mappers.mapping import Entry, Table
 from mappers.resolve import resolve
 from mappers.types import compare_types
@@ -52,7 +51,8 @@ def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tup
     targets = target.tables(wanted := sorted({spec.target_name for spec in config.tables}))
     if len(targets) < len(wanted):
         targets = target.tables()
-    return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()))
+    dialect = target.expressions
+    return resolve(config.tables, sources, targets, dialect.catalog(target.functions()), dialect)
 
 
 def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: SqlTarget) -> None:
