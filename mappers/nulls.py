@@ -48,6 +48,8 @@ def _null(node: Node, nullable: frozenset[str], rules: NullRules) -> bool:
         return _call(node.name.lower(), node.expressions, nullable, rules)
     if kind == "Case":
         return _case(node, nullable, rules)
+    if kind == "If":
+        return _choice([node.this, node.args["true"], node.args.get("false")], nullable, rules)
     if kind in ("Any", "All"):
         return _elements(node.this, nullable, rules)
     return any(_null(child, nullable, rules) for child in node.iter_expressions())
@@ -69,10 +71,11 @@ def _call(name: str, arguments: list[Node], nullable: frozenset[str], rules: Nul
 
 
 def _choice(arguments: list[Node], nullable: frozenset[str], rules: NullRules) -> bool:
+    """if(condition, one, other); without the other it is NULL."""
     condition, one, other = arguments
-    return _null(one, nullable - _when_true(condition), rules) or _null(
-        other, nullable - _when_not_true(condition), rules
-    )
+    if other is None or _null(one, nullable - _when_true(condition), rules):
+        return True
+    return _null(other, nullable - _when_not_true(condition), rules)
 
 
 def _elements(node: Node, nullable: frozenset[str], rules: NullRules) -> bool:
@@ -106,7 +109,8 @@ def _when_true(condition: Node) -> frozenset[str]:
     if kind == "Or":
         return _when_true(condition.this) & _when_true(condition.expression)
     if kind == "Is":
-        return frozenset() if _is_null(condition) else _operand(condition.this)
+        proves = "Null" if condition.args.get("negate") else "Boolean"
+        return _operand(condition.this) if _kind(condition.expression) == proves else frozenset()
     if kind == "Not":
         inner = condition.this
         while _kind(inner) == "Paren":

@@ -24,12 +24,13 @@ class Syntax:
 
     reader: makes sqlglot's dialect. nodes: the kinds of nodes that are allowed; everything else sqlglot can read
     (SELECT, windows, stars, parameters) is refused. steady: raises ExpressionError for a node that is allowed, but not
-    as it stands.
+    as it stands. is_word: whether what looks like a column is a word of the syntax.
     """
 
     reader: Callable[[], Any]
     nodes: frozenset[str]
-    steady: Callable[[Node], None]
+    steady: Callable[[Node], None] = lambda node: None
+    is_word: Callable[[Node], bool] = lambda node: False
 
 
 _READABLE = {"Tuple": "a list of values", "Star": "a star", "Alias": "AS", "Placeholder": "a parameter"}
@@ -64,14 +65,25 @@ def check(sql: str, syntax: Syntax) -> frozenset[str]:
     """The columns that rendered SQL reads, once every node of its tree is found allowed. Raises ExpressionError."""
     inputs: set[str] = set()
     for node in parse(sql, syntax).walk():
-        name = type(node).__name__
+        name = kind_of(node)
         if name not in syntax.nodes:
             raise ExpressionError(f"{_READABLE.get(name, name)} is not allowed", "write one value of one source row")
-        if name == "Column":
+        syntax.steady(node)
+        if name == "Column" and not syntax.is_word(node):
             inputs.add(_column(node))
-        else:
-            syntax.steady(node)
     return frozenset(inputs)
+
+
+def kind_of(node: Node) -> str:
+    """The name of the node's class."""
+    return type(node).__name__
+
+
+def unwrapped(node: Node) -> Node:
+    """The node inside of any brackets."""
+    while kind_of(node) == "Paren":
+        node = node.this
+    return node
 
 
 def _column(node: Node) -> str:
