@@ -24,7 +24,7 @@ OTHER = words("abs ceil ceiling floor trunc max min substr substring unixepoch j
 SYNTAX = words("coalesce ifnull nullif iif cast in")
 STEADY = TEXT | DATES | INTEGER | REAL | BLOB | OTHER
 UNSTEADY = words(
-    "random randomblob current_date current_time current_timestamp changes total_changes last_insert_rowid "
+    "now random rand uuid randomblob current_date current_time current_timestamp changes total_changes last_insert_rowid "
     "sqlite_version sqlite_source_id sqlite_compileoption_get sqlite_compileoption_used load_extension"
 )
 AGGREGATES = words(
