@@ -230,9 +230,10 @@ def test_storage_class(case: str) -> None:
     ("declared", "kept"),
     [
         ("INTEGER", "INTEGER"), ("int", "INTEGER"), ("BIGINT UNSIGNED", "INTEGER"), ("FLOATING POINT", "INTEGER"),
-        ("VARCHAR(20)", "TEXT"), ("CLOB", "TEXT"), ("text", "TEXT"), ("BLOB", "BLOB"), ("", "BLOB"), ("REAL", "REAL"),
+        ("VARCHAR(20)", "TEXT"), ("CLOB", "TEXT"), ("text", "TEXT"), ("BLOB", "NONE"), ("", "NONE"), ("REAL", "REAL"),
         ("DOUBLE PRECISION", "REAL"), ("FLOAT", "REAL"), ("DECIMAL(10,2)", "NUMERIC"), ("BOOLEAN", "NUMERIC"),
-        ("DATETIME", "NUMERIC"), ("STRING", "NUMERIC"), ("JSON", "NUMERIC"), ("ANY", "NUMERIC"),
+        ("DATETIME", "NUMERIC"), ("STRING", "NUMERIC"), ("JSON", "NUMERIC"), ("ANY", "NONE"),
+        ("text COLLATE NOCASE", "TEXT"),
     ],
 )  # fmt: skip
 def test_affinity(declared: str, kept: str) -> None:
@@ -259,7 +260,8 @@ def test_affinity(declared: str, kept: str) -> None:
         ("a", "DECIMAL(10,2)", "declare the column TEXT"),
         ("a", "DATETIME", "declare the column TEXT"),
         ("f", "NUMERIC", "declare the column REAL"),
-        ("bl", "NUMERIC", "declare the column BLOB"),
+        ("bl", "NUMERIC", "declare the column without a type"),
+        ("a", "BLOB", "write cast(a as blob)"),
         ("bl", "TEXT", "write cast(bl as text)"),
     ],
 )
