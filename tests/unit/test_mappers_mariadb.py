@@ -208,6 +208,15 @@ def test_any_text_can_be_a_constant_and_no_mode_matters(value: str) -> None:
     assert "\\".join(pieces) == value
 
 
+@pytest.mark.parametrize("kind", ["time", "time(3)", "time without time zone"])
+def test_a_time_of_day_is_no_date(kind: str) -> None:
+    table = Table("d", "t", (Column("x", kind),), ())
+    with pytest.raises(ExpressionError, match="the day on which it is asked"):
+        parsed("cast(x as datetime(6))", table)
+    assert parsed("cast(x as time)", table)
+    assert parsed("cast(x as datetime)", Table("d", "t", (Column("x", "timestamp(3)"),), ()))
+
+
 def test_helpers_know_the_dialect() -> None:
     assert plain_column(parsed("((name))")) == "Name"
     assert shown(parsed("concat(Name, a)")) == 'concat("Name", a)'
