@@ -17,7 +17,6 @@ from connectors.tables import MappedTable
 from daemon.config.model import Config
 from daemon.reference_tables import reader
 from mappers.errors import ConfigError, FatalError, Problem, TransientError
-from mappers.functions import FunctionCatalog
 from mappers.mapping import NOTHING, Entry, Makers, Table
 from mappers.resolve import resolve
 from mappers.types import compare_types
@@ -54,7 +53,9 @@ def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tup
     targets = target.tables(wanted := sorted({spec.target_name for spec in config.tables}))
     if len(targets) < len(wanted):
         targets = target.tables()
-    return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()), reader(source))
+    dialect = target.expressions
+    functions = dialect.catalog(target.functions())
+    return resolve(config.tables, sources, targets, functions, reader(source), dialect)
 
 
 def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: SqlTarget) -> None:

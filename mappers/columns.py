@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from mappers.expressions import ExpressionError, FunctionCatalog, column_expression, parse_expression, shown
+from mappers.dialects import Dialect
+from mappers.expressions import ExpressionError, column_expression, parse_expression, shown
+from mappers.grammar import Catalog
 from mappers.keys import Report
 from mappers.mapping import Column, Expression, Makers, Table
 from mappers.names import did_you_mean, readable
@@ -25,7 +27,8 @@ class Filling:
     spec: TableSpec
     source: Table
     target: Table
-    functions: FunctionCatalog
+    functions: Catalog
+    dialect: Dialect
     makers: Makers
     report: Report
     where: Expression | None = None
@@ -71,7 +74,7 @@ class Filling:
             if same is None or column.generated or column.name in named:
                 continue
             self.paths[column.name] = ("columns",)
-            expression = self._behind(column_expression(column.name))
+            expression = self._behind(column_expression(column.name, self.dialect))
             if self._travels(expression, ("columns",)):
                 self.filled[column.name] = expression
 
@@ -113,7 +116,7 @@ class Filling:
 
     def _parse(self, text: str, path: Path) -> Expression | None:
         try:
-            expression = self._behind(parse_expression(text, self.source, self.functions))
+            expression = self._behind(parse_expression(text, self.source, self.functions, self.dialect))
         except ExpressionError as error:
             self.report.add(path, error.message, error.hint)
             return None

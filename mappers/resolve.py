@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mappers.columns import Filling
+from mappers.dialects import POSTGRESQL, Dialect
 from mappers.errors import ConfigError, Problem
-from mappers.functions import FunctionCatalog
+from mappers.grammar import Catalog
 from mappers.keys import Report, carrier, check_exploded, check_traceable, source_key, target_key
 from mappers.making import made_of, no_reference
-from mappers.mapping import Entry, Makers, Table, TargetColumn
+from mappers.mapping import Entry, Table, TargetColumn
 from mappers.names import did_you_mean
 from mappers.rows_spec import Reference
 from mappers.spec import TableSpec
@@ -22,12 +23,14 @@ def resolve(
     specs: Sequence[TableSpec],
     sources: Mapping[str, Table],
     targets: Mapping[str, Table],
-    functions: FunctionCatalog,
+    functions: Catalog,
     reference: Reference = no_reference,
+    dialect: Dialect = POSTGRESQL,
 ) -> tuple[Entry, ...]:
     """One entry per spec. `sources` and `targets` are by `Table.full_name`. Raises ConfigError with all problems.
 
-    reference: reads the tables that lookups name.
+    reference: reads the tables that lookups name. dialect: the target's, in which the expressions are written.
+    functions: what they may call, by `dialect.catalog`.
     """
     problems: list[Problem] = []
     entries: list[Entry] = []
@@ -37,7 +40,8 @@ def resolve(
         target = _find(".".join(spec.target_name), targets, "to" if spec.target else "from", "target", report)
         if source is not None and target is not None:
             makers = made_of(spec, source, reference, report)
-            entry = _entry(index, spec, source, target, functions, makers, report)
+            filling = Filling(spec, makers.extended(source), target, functions, dialect, makers, report)
+            entry = _entry(spec, source, target, filling)
             if entry is not None:
                 entries.append(entry)
         problems += report.problems
@@ -71,16 +75,8 @@ def _fed_twice(specs: Sequence[TableSpec]) -> list[Problem]:
     return problems
 
 
-def _entry(
-    index: int,
-    spec: TableSpec,
-    source: Table,
-    target: Table,
-    functions: FunctionCatalog,
-    makers: Makers,
-    report: Report,
-) -> Entry | None:
-    filling = Filling(spec, makers.extended(source), target, functions, makers, report)
+def _entry(spec: TableSpec, source: Table, target: Table, filling: Filling) -> Entry | None:
+    report, makers = filling.report, filling.makers
     filling.run()
     identity = source_key(source, spec.source_key, report)
     key = target_key(target, tuple(spec.key or ()), filling.filled, filling.paths, report)
@@ -97,7 +93,7 @@ def _entry(
         return None
     order = [column.name for column in target.columns if column.name in filling.filled]
     entry = Entry(
-        index=index,
+        index=report.index,
         source=source,
         target=target,
         source_key=identity,

@@ -17,16 +17,19 @@ from connectors.sql.dialect import Dialect
 from connectors.sql.stage import Stage
 from connectors.sql.transaction import STAGES, SqlTransaction, committed
 from connectors.tables import MappedTable
+from mappers.dialects import Dialect as Expressions
 from mappers.mapping import Entry, Table
 
 
 class SqlTarget(ABC):
     """Connections to a target. Thread-safe: every transaction takes its own from the pool.
 
-    enforces_triggers: sessions fire triggers and check foreign keys; known after the first connection.
+    dialect: how its statements are written. expressions: the dialect of its mappings. enforces_triggers: sessions fire
+    triggers and check foreign keys; known after the first connection.
     """
 
     dialect: Dialect
+    expressions: Expressions
     url: str
     engine: Engine
     enforces_triggers: bool

@@ -16,8 +16,8 @@ from connectors.postgresql.wire import wire_columns
 from connectors.shape import Shape
 from connectors.snapshot import Snapshot
 from daemon.prepare import checked
+from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.errors import ConfigError, Problem
-from mappers.functions import FunctionCatalog
 from mappers.mapping import Column, Table
 from mappers.resolve import resolve
 from mappers.spec import TableSpec

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
-from mappers.expressions import ExpressionError, FunctionCatalog, column_expression, parse_expression
+from mappers.dialects.postgresql.functions import FunctionCatalog
+from mappers.expressions import ExpressionError, column_expression, parse_expression
 from mappers.mapping import Column, Table
 from mappers.names import quote, readable
 from mappers.propose.families import Family, Type, read_type

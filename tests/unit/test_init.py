@@ -16,8 +16,8 @@ from daemon.config.model import Config, load
 from daemon.init.draft import Item, drafted, spec_of
 from daemon.init.engines import refusal
 from daemon.init.text import Written, configuration, pipeline_name, summary
+from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.errors import ConfigError, Problem
-from mappers.functions import FunctionCatalog
 from mappers.mapping import Column, Table
 from mappers.propose.propose import propose
 from mappers.resolve import resolve

@@ -15,8 +15,8 @@ from connectors.neutral import from_text, from_wire
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from connectors.wire import INFINITY_US, Wire, WireColumn
+from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.errors import ConfigError, RecordError
-from mappers.expressions import FunctionCatalog
 from mappers.mapping import Column, Makers, Table
 from mappers.resolve import resolve
 from mappers.rows import RowFunction
