@@ -30,9 +30,6 @@ from mappers.errors import FatalError, TransientError
 from mappers.expressions import plain_column
 from mappers.mapping import Entry, Table
 
-WAIT = "changeover_wait_s"
-"""Execution option of a connection: how long its transactions wait to begin."""
-
 
 class SqliteTarget(SqlTarget):
     """Sessions on the target's file. timeout_s: how long a transaction waits for the one that writes.
@@ -48,7 +45,7 @@ class SqliteTarget(SqlTarget):
         self.enforces_triggers = False  # foreign keys are off; tables with triggers are refused (`obstacles`)
         self.engine = engine(url, timeout_s=timeout_s, settings={"query_only": 1} if read_only else None)
         event.listen(self.engine, "connect", _add_functions)
-        event.listen(self.engine, "begin", self._set_wait, insert=True)
+        event.listen(self.engine, "checkout", self._set_wait)
 
     @property
     def where(self) -> str:
@@ -96,7 +93,9 @@ class SqliteTarget(SqlTarget):
 
     def hurried(self, connection: Connection, lock_timeout_s: float) -> None:
         """The only lock that a transaction waits for is the one at its begin."""
-        connection.execution_options(**{WAIT: lock_timeout_s})
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        _wait(raw, lock_timeout_s)
 
     def patience(self, connection: Connection, lock_timeout_s: float) -> None:
         """Nothing is waited for within a transaction."""
@@ -150,13 +149,17 @@ class SqliteTarget(SqlTarget):
         with self.raw() as raw:
             return [*_triggers(raw, entry), *_loose_keys(raw, entry)]
 
-    def _set_wait(self, connection: Connection) -> None:
-        wait_s = connection.get_execution_options().get(WAIT, self._timeout_s)
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(wait_s * 1000)}")
+    def _set_wait(self, raw: sqlite3.Connection, record: Any, proxy: Any) -> None:
+        _wait(raw, self._timeout_s)
 
 
 def _add_functions(raw: sqlite3.Connection, record: Any) -> None:
     record.info[FAULTS] = add_functions(raw)
+
+
+def _wait(raw: sqlite3.Connection, limit_s: float) -> None:
+    """How long a transaction waits for another writer, from now on."""
+    raw.execute(f"PRAGMA busy_timeout = {int(limit_s * 1000)}")
 
 
 def _made(mapped: MappedTable, entry: Entry, name: str) -> str:

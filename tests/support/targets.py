@@ -36,6 +36,7 @@ from tests.support.stack import Stack
 
 KINDS = ("postgresql", "sqlite")
 _NAMES = count(1)
+_PINNED = "-c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex"
 Values = Mapping[str, Any]
 
 
@@ -76,7 +77,7 @@ class PostgresPlace:
         self._server, self._name = stack.target_url, f"conformance_{os.getpid()}"
         self._on_server('CREATE DATABASE "{}"')
         self.url = with_database(self._server, self._name)
-        self._connection = psycopg.connect(self.url, autocommit=True)
+        self._connection = psycopg.connect(self.url, autocommit=True, options=_PINNED)
 
     def open(self) -> SqlTarget:
         return PostgresTarget(self.url)
@@ -246,6 +247,9 @@ class Rig:
     def close(self) -> None:
         """Close the product's sessions."""
         self.target.close()
+
+
+Make = Callable[..., Rig]
 
 
 def quoted(name: str) -> str:
