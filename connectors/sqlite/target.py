@@ -81,8 +81,12 @@ class SqliteTarget(SqlTarget):
             raise TransientError(what, where=self.where, hint=hint) from error
 
     def broken(self, connection: Connection) -> bool:
-        """Whether the connection is of no use any more: a file's never is."""
-        return False
+        """Whether the connection has been closed."""
+        raw = connection.connection.driver_connection
+        try:
+            return isinstance(raw, sqlite3.Connection) and raw.total_changes < 0
+        except sqlite3.ProgrammingError:
+            return True
 
     def reading(self, connection: Connection) -> None:
         """The next transaction takes no write lock; staging tables are not in the file."""
