@@ -22,13 +22,15 @@ from connectors.sqlite.functions import add_functions
 from connectors.sqlite.session import BEGIN, engine, path_of, server_of, target_errors
 from connectors.sqlite.stage import COLUMNS_MAX, SqliteStage, stage_of
 from connectors.sqlite.transaction import FAULTS, SqliteTransaction
-from connectors.sqlite.values import staged_type
+from connectors.sqlite.values import decimal_digits, staged_type
 from connectors.tables import MappedTable
 from connectors.wire import WireColumn
-from mappers.affinity import ANY, Affinity, affinity, is_blob, widens
+from mappers.dialects import SQLITE as EXPRESSIONS
+from mappers.dialects.sqlite.affinity import ANY
+from mappers.dialects.sqlite.storage import UNKNOWN, staged_classes, storage_class
 from mappers.errors import FatalError, TransientError
 from mappers.expressions import plain_column
-from mappers.mapping import Entry, Table
+from mappers.mapping import Entry, Expression, Table
 
 
 class SqliteTarget(SqlTarget):
@@ -38,6 +40,7 @@ class SqliteTarget(SqlTarget):
     """
 
     dialect = SQLITE
+    expressions = EXPRESSIONS
 
     def __init__(self, url: str, *, timeout_s: float = 10, read_only: bool = False) -> None:
         self.url = url
@@ -127,15 +130,11 @@ class SqliteTarget(SqlTarget):
         return "BINARY"
 
     def known_types(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
-        """Source column -> its storage class, or the form of its text."""
+        """Source column -> its storage class."""
         if len(wires) > COLUMNS_MAX:
             what = f"{len(wires)} columns are mapped, and SQLite can stage {COLUMNS_MAX}"
             raise FatalError(what, where=table.full_name, hint="leave some out")
         return {wire.name: staged_type(wire) for wire in wires}
-
-    def widens(self, made: str, wanted: str) -> bool:
-        """Whether a column keeps every such value as it is."""
-        return widens(made, wanted)
 
     def describe(self, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
         """Prepare the entry's projection: (target column, staged type of its expression)."""
@@ -146,7 +145,7 @@ class SqliteTarget(SqlTarget):
                 raw.execute(f"EXPLAIN SELECT {expressions} FROM {stage_of(mapped).empty()} AS s{where}").fetchall()
         except sqlite3.Error as error:
             raise FatalError(str(error), where=self.where) from error
-        return [(column.name, _made(mapped, entry, column.name)) for column in entry.columns]
+        return [(column.name, _made(mapped, column.expression)) for column in entry.columns]
 
     def obstacles(self, entry: Entry) -> list[tuple[str, str]]:
         """Triggers, which SQLite fires for every session; keys that do not tell all values apart."""
@@ -166,13 +165,13 @@ def _wait(raw: sqlite3.Connection, limit_s: float) -> None:
     raw.execute(f"PRAGMA busy_timeout = {int(limit_s * 1000)}")
 
 
-def _made(mapped: MappedTable, entry: Entry, name: str) -> str:
-    """The staged type of a source column; of an expression, that of the column it is written for."""
-    source = plain_column(entry.expression(name))
-    if source is not None:
-        return mapped.types[source]
-    wanted = entry.target.column(name).type
-    return "BLOB" if is_blob(wanted) else "TEXT" if affinity(wanted) is Affinity.NONE else affinity(wanted).value
+def _made(mapped: MappedTable, expression: Expression) -> str:
+    """The storage class of what the expression makes; of a numeric column as it is, its digits too."""
+    source = plain_column(expression)
+    digits = decimal_digits(mapped.table.column(source).type) if source is not None else None
+    if digits is not None:
+        return digits
+    return storage_class(expression, staged_classes(mapped.table, mapped.types)) or UNKNOWN
 
 
 def _triggers(raw: sqlite3.Connection, entry: Entry) -> Iterator[tuple[str, str]]:
