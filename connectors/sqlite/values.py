@@ -191,6 +191,9 @@ def decimal_text(text: str, scale: int | None) -> str:
 
 def zoned_text(text: str) -> str:
     """A moment in UTC: YYYY-MM-DD HH:MM:SS.ffffffZ, of the stream's ISO 8601 form and of PostgreSQL's."""
+    body = text[:-3] if text[-3:] == "+00" else text[:-1] if text[-1:] == "Z" else ""
+    if len(body) >= 19 and body[4] == "-" and body[10] in " T" and body[16] == ":":
+        return f"{body[:10]} {_clock(body[11:])}Z"
     if text in _INFINITE:
         return text
     found = _MOMENT.fullmatch(text)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import subprocess
-import sys
-=======
 import fcntl
 import os
 import subprocess
 import sys
 import threading
->>>>>>> 34508d5bf9dfd28aad65e97a99b226d8deff6775
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -23,10 +18,7 @@ from sqlalchemy import Connection, text
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.pipeline import PipelineRow
 from connectors.control.store import ControlStore
-<<<<<<< HEAD
-=======
 from connectors.sqlite import owners
->>>>>>> 34508d5bf9dfd28aad65e97a99b226d8deff6775
 from daemon.backfill.claims import release_abandoned
 from mappers.errors import TransientError
 from tests.support.control_sites import MARIADB, POSTGRESQL, SQLITE, WHERE_ROWS_LOCK, Site
@@ -168,8 +160,6 @@ def test_no_lock_files_stay(site: Site, control: ControlStore) -> None:
     assert marks() == 0
 
 
-<<<<<<< HEAD
-=======
 def test_a_lock_file_that_is_swept_away_while_it_is_made(tmp_path: Path) -> None:
     path = tmp_path / "target.db.session-7"
     made: list[int] = []
@@ -191,7 +181,6 @@ def test_a_lock_file_that_is_swept_away_while_it_is_made(tmp_path: Path) -> None
     assert not path.exists()
 
 
->>>>>>> 34508d5bf9dfd28aad65e97a99b226d8deff6775
 @WHERE_ROWS_LOCK
 def test_what_somebody_else_is_giving_back_is_left_to_them(site: Site, control: ControlStore) -> None:
     with site.session() as worker, worker.begin():
