@@ -173,7 +173,7 @@ def _normal(type_name: str) -> Convert | None:
         return zoned_text
     if _PADDED.match(type_name):
         return lambda text: text.rstrip(" ")
-    return _range if type_name == "tstzrange" else None
+    return {"tstzrange": _range, "inet": _host}.get(type_name)
 
 
 def decimal_text(text: str, scale: int | None) -> str:
@@ -217,6 +217,11 @@ def _offset_us(zone: str) -> int:
 def _range(text: str) -> str:
     """The bounds in UTC: their text is in whatever time zone the session had."""
     return _MOMENT.sub(lambda found: zoned_text(found[0]), text)
+
+
+def _host(text: str) -> str:
+    """An address alone, without the mask of all its bits: PostgreSQL's cast to text writes it, its output does not."""
+    return text.removesuffix("/128") if ":" in text else text.removesuffix("/32")
 
 
 def _json(values: object) -> str:
