@@ -335,6 +335,14 @@ def test_sessions_are_pinned(place: SqlitePlace) -> None:
     raw.close()
 
 
+def test_any_number_of_keys(place: SqlitePlace) -> None:
+    one = Rig(place, {"a": "bigint", "b": "text"}, ("a", "b"))
+    one.put(*({"a": n, "b": f"b{n}"} for n in range(3000)))
+    with one.target.begin() as transaction:
+        transaction.delete(one.mapped.entries[0], [(str(n), f"b{n}") for n in range(2999)])
+    assert one.content() == [(2999, "b2999")]
+
+
 def test_every_column_of_a_wide_row_is_hashed(place: SqlitePlace) -> None:
     """More columns than a function takes arguments."""
     columns = {"id": "integer", **{f"c{n}": "text" for n in range(250)}}
