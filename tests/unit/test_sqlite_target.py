@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from connectors.sql.transaction import SqlTransaction
 from connectors.sqlite.dialect import SQLITE
 from connectors.sqlite.session import connect
 from connectors.sqlite.target import SqliteTarget
+from connectors.sqlite.turns import Turns
 from connectors.sqlite.values import staged_type
 from connectors.wire import Wire, WireColumn
 from mappers.dialects.sqlite.affinity import Affinity, affinity, collation
 from mappers.errors import ConfigError, ConflictError, RecordError, TransientError
 from mappers.mapping import Column
+from tests.support.polling import until
 from tests.support.targets import Rig, SqlitePlace
 
 
@@ -315,6 +318,33 @@ def test_a_second_writer_waits_and_says_so(place: SqlitePlace) -> None:
     put(hurried, one)
     assert one.content("id") == [(1,), (2,)]
     hurried.close()
+
+
+def test_who_has_written_comes_behind_who_waits(place: SqlitePlace) -> None:
+    """One that writes again and again lets the other in between."""
+    one = Rig(place, {"id": "integer"})
+    line = Turns(Path(place.url.removeprefix("sqlite:///")), 0)
+    order: list[str] = []
+
+    def other() -> None:
+        with one.target.begin():
+            order.append("other")
+
+    thread = threading.Thread(target=other)
+    with one.target.begin():
+        order.append("first")
+        thread.start()
+        until(lambda: not _free(line), 20, "the other waits at the head of the line")
+    with one.target.begin():
+        order.append("again")
+    thread.join()
+    line.close()
+    assert order == ["first", "other", "again"]
+
+
+def _free(line: Turns) -> bool:
+    with line.head() as reached:
+        return reached
 
 
 def put(target: SqliteTarget, one: Rig) -> None:

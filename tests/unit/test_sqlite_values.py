@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from connectors.sqlite.arrays import elements
 from connectors.sqlite.calendar import DAY_US, date_of, day_text, days_of, moment_text
 from connectors.sqlite.functions import literal_of, numeric_of, text_of
-from connectors.sqlite.values import decimal_text, from_text, from_wire, storage, zoned_text
+from connectors.sqlite.texts import decimal_text, zoned_text
+from connectors.sqlite.values import from_text, from_wire, storage
 from connectors.wire import Wire, WireColumn
 
 EPOCH = date(1970, 1, 1)
