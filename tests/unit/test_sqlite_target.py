@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from connectors.sqlite.turns import Turns
 from connectors.sqlite.values import staged_type
 from connectors.wire import Wire, WireColumn
 from mappers.dialects.sqlite.affinity import Affinity, affinity, collation
-from mappers.errors import ConfigError, ConflictError, RecordError, TransientError
+from mappers.errors import ConfigError, ConflictError, FatalError, RecordError, TransientError
 from mappers.mapping import Column
 from tests.support.polling import until
 from tests.support.targets import Rig, SqlitePlace
@@ -387,3 +388,19 @@ def test_every_column_of_a_wide_row_is_hashed(place: SqlitePlace) -> None:
             query = f"SELECT {d.hashing.row(names, 1)}, {d.keys.version('t', [(n, 'TEXT') for n in columns])}"
             hashes.add(transaction.rows(f'{query} FROM main."{wide.name}" AS t')[0])
     assert len({first for first, _ in hashes}) == len({second for _, second in hashes}) == 4
+
+
+def test_a_session_that_only_reads_changes_nothing(tmp_path: Path) -> None:
+    """Not even the journal mode, on a file that no target has opened yet."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+    before = path.read_bytes()
+    target = SqliteTarget(f"sqlite:///{path}", read_only=True)
+    assert target.tables().keys() == {"main.t"}
+    assert "upper" in target.functions()
+    with pytest.raises(FatalError), target.begin() as transaction:
+        transaction.run("INSERT INTO t VALUES (1, 'x')")
+    target.close()
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["new.db"]
