@@ -32,9 +32,9 @@ def stage_keys(transaction: SqlTransaction, mapped: MappedTable, batches: Iterab
     return sum(transaction.add_keys(mapped, keys) for keys in batches)
 
 
-def find(transaction: SqlTransaction, mapped: MappedTable, entry: Entry, batch: int) -> Iterator[list[Extra]]:
-    """The entry's target rows that no staged key makes, up to `batch` at a time."""
-    made = f"SELECT 1 FROM {transaction.text_relation(mapped)} AS s WHERE {merge.made_by(transaction.dialect, entry)}"
+def find(transaction: SqlTransaction, part: MappedTable, entry: Entry, batch: int) -> Iterator[list[Extra]]:
+    """The target rows of an entry of this part that no staged key makes, up to `batch` at a time."""
+    made = f"SELECT 1 FROM {transaction.text_relation(part)} AS s WHERE {merge.made_by(transaction.dialect, entry)}"
     yield from transaction.batches(f"{_versions(transaction.dialect, entry)} WHERE NOT EXISTS ({made})", batch)
 
 

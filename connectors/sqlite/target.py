@@ -164,11 +164,11 @@ def _add_functions(raw: sqlite3.Connection, record: Any) -> None:
 
 def _made(mapped: MappedTable, expression: Expression) -> str:
     """The storage class of what the expression makes; of a numeric column as it is, its digits too."""
-    source = plain_column(expression)
-    digits = decimal_digits(mapped.table.column(source).type) if source is not None else None
+    source, table = plain_column(expression), mapped.makers.extended(mapped.table)
+    digits = decimal_digits(table.column(source).type) if source is not None else None
     if digits is not None:
         return digits
-    return storage_class(expression, staged_classes(mapped.table, mapped.types)) or UNKNOWN
+    return storage_class(expression, staged_classes(table, mapped.types)) or UNKNOWN
 
 
 def _triggers(raw: sqlite3.Connection, entry: Entry) -> Iterator[tuple[str, str]]:
