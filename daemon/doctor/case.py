@@ -13,6 +13,7 @@ from connectors.kafka.connector_check import Wanted
 from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
 from connectors.postgresql.doctor import Side, SourceState, TargetState
 from connectors.postgresql.wire import bare_type
+from connectors.shape import Shape
 from connectors.sqlite.doctor import FileState
 from daemon.config.model import Config
 from daemon.connector.plan import keys_of
@@ -37,10 +38,14 @@ class MappingFault:
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """The mapping against both catalogues: entries where it resolves, else what is wrong with it."""
+    """The mapping against both catalogues: entries where it resolves, else what is wrong with it.
+
+    shapes: source table -> what it is now.
+    """
 
     entries: tuple[Entry, ...] = ()
     faults: tuple[MappingFault, ...] = ()
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
