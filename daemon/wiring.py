@@ -116,7 +116,7 @@ class Parts:
 
     def shapes(self) -> dict[str, Stored]:
         """Table -> what it was when its rows were made; nothing before the first start."""
-        with self.target.begin() as transaction:
+        with self.target.begin(reading=True) as transaction:
             exists = self.control.exists(transaction.control)
             return self.control.shapes.all(transaction.control) if exists else {}
 

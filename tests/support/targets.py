@@ -22,6 +22,7 @@ from connectors.control.store import ControlStore
 from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.wire import bare_type, wire_columns
 from connectors.seams import Staged, StagedText
+from connectors.shape import NO_SHAPE
 from connectors.snapshot import Snapshot
 from connectors.sql.target import SqlTarget
 from connectors.sqlite.target import SqliteTarget
@@ -203,8 +204,9 @@ class Rig:
         targets = self.target.tables([spec.target_name for spec in made])
         dialect = self.target.expressions
         functions = dialect.catalog(self.target.functions())
-        entries = resolve(made, {self.source.full_name: self.source}, targets, functions, dialect)
-        return checked(entries, self.target, Snapshot(1, 1), triggers_fire=False)[self.source.full_name]
+        entries = resolve(made, {self.source.full_name: self.source}, targets, functions, dialect=dialect)
+        name, shapes = self.source.full_name, {self.source.full_name: NO_SHAPE}
+        return checked(entries, self.target, Snapshot(1, 1), shapes, triggers_fire=False)[name]
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
