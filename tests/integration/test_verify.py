@@ -448,7 +448,8 @@ def suspicion(pipeline: Pipeline) -> dict[str, Any] | None:
     return found
 
 
-REPAIRS: dict[str, Any] = {"verify": {"continuous": {"enabled": False}, "repair_after_restart": True}}
+REPAIRS: dict[str, Any] = {"verify": {"continuous": {"enabled": False, "interval_s": 5}, "repair_after_restart": True}}
+"""interval_s: a connector may reconnect twice, and its second notice is looked into after so long."""
 
 
 def test_a_restart_of_the_connector_is_noticed_and_what_it_lost_is_repaired(
@@ -472,7 +473,7 @@ def test_a_restart_of_the_connector_is_noticed_and_what_it_lost_is_repaired(
         plant(made, *lost)
         stack.kill("connect")
         stack.start("connect")
-        made.until(daemon, lambda: suspicion(made), 60, "the restart is noticed")
+        made.until(daemon, lambda: "the connector restarted" in daemon.output(200), 60, "the restart is noticed")
         made.until(daemon, lambda: suspicion(made) is None, 60, "the suspicion is over")
         assert daemon.output().count("difference repaired") == 7
         clean(made, daemon=daemon)
