@@ -592,3 +592,34 @@ def test_a_key_space_is_cut(items: Rig) -> None:
     with items.target.begin(reading=True) as transaction:
         assert transaction.bounds(table, ("id",), 40, 1 << 30) == [("40",), ("80",)]
         assert transaction.bounds(table, ("id",), 1000, 1 << 30) == []
+
+
+# -- rows made before the mapping --------------------------------------------------------------------------------------
+
+
+def test_a_list_becomes_rows(place: Place, rig: Make) -> None:
+    """Elements that vanish take their rows with them; by the stream and by the source's text alike."""
+    name = name_of("t")
+    create = [
+        f"CREATE TABLE {quoted(name)} (id {declared(place, 'bigint')} NOT NULL,"
+        f" tag {declared(place, 'text', key=True)} NOT NULL, pos {declared(place, 'bigint')}, PRIMARY KEY (id, tag))"
+    ]
+    spec = {
+        "explode": {"split": "tags", "separator": ",", "as": "tag", "ordinal": "pos", "duplicates": "first"},
+        "key": {"id": "id", "tag": "coalesce(tag, '')"},
+        "columns": {"pos": "pos"},
+        "where": "tag <> ''",
+    }
+    lists = rig({"id": "bigint", "tags": "text"}, name=name, specs=[spec], create=create)
+    lists.put({"id": 1, "tags": "a,b,a"}, {"id": 2, "tags": "c"}, {"id": 3})
+    assert [row[:2] for row in lists.content("id", "tag")] == [(1, "a"), (1, "b"), (2, "c")]
+    lists.put({"id": 1, "tags": "b,d"}, gone=[{"id": 2}])
+    assert [row[:2] for row in lists.content("id", "tag")] == [(1, "b"), (1, "d")]
+    with lists.target.begin() as transaction:
+        merged = transaction.mend_text(lists.mapped, lists.staged_text({"id": 1, "tags": "d"}), replace=False)
+    assert (merged.written, merged.removed) == (1, 1)
+    lists.load({"id": 7, "tags": "x,y"})
+    assert lists.content("id", "tag") == [(1, "d"), (7, "x"), (7, "y")]
+    with lists.target.begin() as transaction:
+        transaction.stage_texts(lists.mapped, [[("8", "p,q")]], lambda size: None)
+        assert transaction.staged_text(lists.mapped, 0) == ("8", "p,q")
