@@ -104,6 +104,7 @@ def checked(
         for entry in mine:
             (part,) = (part for part in mapped.parts if entry in part.entries)
             problems += (_foreign_keys(entry) if triggers_fire else []) + _types(part, entry, target)
+            problems += [Problem(("tables", entry.index, "to"), *found) for found in target.obstacles(entry)]
     if problems:
         raise ConfigError(problems)
     return tables
@@ -126,7 +127,7 @@ def _mapped(
     except ValueError as error:
         problem = f"a key of type {error} cannot be followed: its text form is not exact"
         raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
-    types = target.known_types(table, [wire.name for wire in wires])
+    types = target.known_types(table, wires)
     mapped = MappedTable(number, table, entries, wires, types, form, read_after, shapes[table.full_name])
     ways = list(dict.fromkeys(entry.makers for entry in entries))
     if ways == [NOTHING]:
@@ -141,9 +142,9 @@ PART = 1_000_000
 def _part(mapped: MappedTable, place: int, makers: Makers, target: SqlTarget) -> MappedTable:
     """The entries for which the same is made of a row."""
     mine = tuple(entry for entry in mapped.entries if entry.makers == makers)
-    made = target.known_types(makers.extended(mapped.table), [column.name for column in makers.columns])
-    number = mapped.number + place * PART
-    return replace(mapped, number=number, entries=mine, types={**mapped.types, **made}, makers=makers)
+    part = replace(mapped, number=mapped.number + place * PART, entries=mine, makers=makers)
+    made = target.known_types(makers.extended(mapped.table), part.made)
+    return replace(part, types={**mapped.types, **made})
 
 
 def _placed(problem: Problem, entry: Entry) -> Problem:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from connectors.sqlite.control_names import prefix_control_tables
 from connectors.sqlite.errors import translate
 from connectors.sqlite.owners import Owner
+from connectors.sqlite.turns import Turns
 from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
 
 Value = str | int
@@ -29,8 +30,8 @@ PINNED: Mapping[str, Value] = {
 """What decides what a statement means or is worth. The journal mode is the file's own, and set to WAL once: readers see
 the last commit while the one writer works."""
 
-MINIMUM = (3, 35)
-"""The first release with RETURNING; ON CONFLICT and window functions are older."""
+MINIMUM = (3, 37)
+"""The first release with STRICT tables; RETURNING, ON CONFLICT and window functions are older."""
 
 BEGIN = "changeover_begin"
 """Execution option of a connection: how its transactions begin. IMMEDIATE, unless it says DEFERRED: for readers."""
@@ -39,9 +40,11 @@ _STRING_QUOTES = ("SQLITE_DBCONFIG_DQS_DML", "SQLITE_DBCONFIG_DQS_DDL")
 
 
 class Session(sqlite3.Connection):
-    """The driver's connection. owner: the name by which its claims are alive, until it is closed."""
+    """The driver's connection. owner: the name by which its claims are alive, until it is closed. turns: the line in
+    which it waits to write."""
 
     owner: Owner
+    turns: Turns
 
     def close(self) -> None:
         """Close the connection; what it claimed belongs to nobody then."""
@@ -50,6 +53,12 @@ class Session(sqlite3.Connection):
         finally:
             if hasattr(self, "owner"):
                 self.owner.close()
+                self.turns.close()
+
+    def wait_at_most(self, limit_s: float) -> None:
+        """How long a transaction waits for another writer, from now on."""
+        self.turns.limit_s = limit_s
+        self.execute(f"PRAGMA busy_timeout = {int(limit_s * 1000)}")
 
 
 def path_of(url: str, side: str) -> Path:
@@ -98,7 +107,7 @@ def connect(
             factory=Session,
         )
         try:
-            raw.owner = Owner(path.absolute())
+            raw.owner, raw.turns = Owner(path.absolute()), Turns(path.absolute(), timeout_s)
             _pin(raw, {**PINNED, **(settings or {})}, f"{side} {server_of(url)}")
             _add_functions(raw)
         except BaseException:
@@ -171,9 +180,10 @@ def clock(seconds: float = 0.0) -> str:
 
 def _pin(raw: Session, settings: Mapping[str, Value], where: str) -> None:
     mode = raw.execute("PRAGMA journal_mode").fetchone()[0]
-    if mode != "wal":
+    read_only = bool(settings.get("query_only"))
+    if mode != "wal" and not read_only:
         mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
+    if mode != "wal" and not read_only:
         raise FatalError(f"the journal mode stays {mode}", where=where, hint="put the file on a local disk")
     for name, value in settings.items():
         raw.execute(f"PRAGMA {name} = {value}")
@@ -197,4 +207,12 @@ def _add_functions(raw: Session) -> None:
 
 def _begin(connection: Connection) -> None:
     how = connection.get_execution_options().get(BEGIN, "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {how}")
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, Session)
+    if how == "DEFERRED":
+        connection.exec_driver_sql("BEGIN DEFERRED")
+        return
+    with raw.turns.head() as reached:
+        if not reached:
+            raise TransientError("database is locked: others are writing")
+        connection.exec_driver_sql(f"BEGIN {how}")

@@ -35,6 +35,8 @@ from mappers.errors import ConfigError, Problem
 from mappers.spec import TableSpec
 
 DEFAULT_FILE = "changeover.yaml"
+BACKFILL = {"sqlite": {"workers": 1, "chunk_rows": 5_000}}
+"""Defaults of engines with one writer: a chunk is how long the stream waits for it."""
 PIPELINE = r"^[a-z][a-z0-9_-]{0,40}$"
 
 
@@ -72,7 +74,17 @@ class Config(Section):
         ):
             if section in data:
                 data[section] = _with_defaults(data[section], defaults)
+        target = data.get("target")
+        if isinstance(target, dict) and target.get("kind") in BACKFILL:
+            data["backfill"] = _with_defaults(data.get("backfill") or {}, BACKFILL[target["kind"]])
         return data
+
+    @model_validator(mode="after")
+    def _place_tables(self) -> Config:
+        """A bare table name is in its engine's default schema."""
+        for spec in self.tables:
+            spec.place("public", self.target.default_schema)
+        return self
 
     def locate(self, error: ConfigError) -> ConfigError:
         """The same problems as lines of the file this came from; for what the catalogues tell later on."""
@@ -115,7 +127,7 @@ def _text(path: Path) -> str:
     raise Located(str(path)).error(faults=[fault])
 
 
-def _with_defaults(section: Any, defaults: Mapping[str, str]) -> Any:
+def _with_defaults(section: Any, defaults: Mapping[str, Any]) -> Any:
     """The section, as read or as built, with the names in it that nobody gave."""
     if isinstance(section, BaseModel):
         missing = {name: value for name, value in defaults.items() if not getattr(section, name)}
