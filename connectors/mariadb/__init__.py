@@ -1,0 +1,1 @@
+"""MariaDB and MySQL: sessions, and what the targets and sources of these engines are made of."""

@@ -1,0 +1,257 @@
+"""Connections to MariaDB and MySQL: pinned settings, and the server's errors put into the one error tree."""
+
+from __future__ import annotations
+
+import math
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import pymysql
+from pymysql.constants import CLIENT
+from pymysql.converters import conversions
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from connectors.mariadb.errors import translate
+from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
+
+Value = str | int | float
+Raw: TypeAlias = "pymysql.connections.Connection[Any]"
+"""The driver's connection."""
+
+SQL_MODE = (
+    "STRICT_ALL_TABLES",  # a value that does not fit is an error, never a silent change
+    "STRICT_TRANS_TABLES",
+    "ERROR_FOR_DIVISION_BY_ZERO",  # as PostgreSQL has it; NULL otherwise
+    "NO_AUTO_VALUE_ON_ZERO",  # a source row with id 0 keeps it
+    "NO_ENGINE_SUBSTITUTION",
+    "ANSI_QUOTES",  # "name" is a name, as in every mapping
+)
+"""Zero dates are not forbidden here: where both sides have them they are data like any other."""
+
+PINNED: Mapping[str, Value] = {
+    "sql_mode": ",".join(SQL_MODE),
+    "time_zone": "+00:00",
+    "lc_time_names": "en_US",  # what date_format calls a month
+    "default_week_format": 0,
+    "div_precision_increment": 4,  # how many digits a division has
+    "sql_auto_is_null": 0,  # "id IS NULL" means that, and not the last id
+    "sql_safe_updates": 0,  # a DELETE by a staged batch has no constant key
+    "innodb_lock_wait_timeout": 50,  # a lock that is not had by then is a transient error
+    "wait_timeout": 28800,  # pooled connections and chunk claims outlive the short idle limits of hosted servers
+    "net_read_timeout": 600,  # the server waits for a client that waits for the other side
+    "net_write_timeout": 600,
+}
+"""Settings that decide what a value's text means, or when a session ends. The same on both sides, so that one mapping
+has one meaning."""
+
+MINIMUM = {"MariaDB": (10, 6), "MySQL": (8, 0, 17)}
+"""The first release of each that has SKIP LOCKED and a collation by code points that does not pad."""
+
+OWNER = "changeover_session"
+"""User variable of a target session: the name of the user lock that it holds as long as it lives."""
+
+_SWITCHES = ("ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
+_PATHS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
+
+
+def parse(url: str, side: str) -> URL:
+    """The parts of `mariadb://user:password@host:3306/database?ssl_ca=FILE` (also `mysql://`). Raises FatalError."""
+    try:
+        parts = make_url(url)
+    except ArgumentError:
+        parts = None
+    hint = "write mariadb://user:password@host:3306/database"
+    if parts is None or parts.drivername not in ("mariadb", "mysql"):
+        raise FatalError("not a URL of MariaDB or MySQL", where=f"{side}.url", hint=hint)
+    if unknown := sorted(set(parts.query) - {*_SWITCHES, *_PATHS}):
+        known = ", ".join((*_PATHS, *_SWITCHES))
+        raise FatalError(f"unknown parameter {unknown[0]}", where=f"{side}.url", hint=f"one of {known}")
+    if not parts.database:
+        raise FatalError("the URL names no database", where=f"{side}.url", hint=hint)
+    return parts
+
+
+def server_of(url: str) -> str:
+    """host:port/database of a URL, for messages."""
+    parts = make_url(url)
+    return f"{parts.host or 'local'}:{parts.port or 3306}/{parts.database or ''}"
+
+
+def statement_limit(limit_s: float) -> dict[str, Value]:
+    """The settings that let a statement wait for locks only so many seconds."""
+    seconds = max(1, math.ceil(limit_s))
+    return {"innodb_lock_wait_timeout": seconds, "lock_wait_timeout": seconds}
+
+
+def connect(
+    url: str,
+    side: str,
+    *,
+    timeout_s: int = 10,
+    autocommit: bool = True,
+    settings: Mapping[str, Value] | None = None,
+    isolation: str = "READ COMMITTED",
+    as_text: bool = False,
+    local_infile: bool = False,
+) -> Raw:
+    """Open a connection with the pinned settings, and these besides. Raises TransientError while the server cannot be
+    reached, and FatalError for wrong credentials or an unknown database, both naming side and server, no password.
+
+    An UPDATE's row count is that of the rows found, changed or not. as_text: values are read as the server's own text,
+    bytes where a column is binary. local_infile: allow LOAD DATA LOCAL.
+    """
+    parts = parse(url, side)
+    with translated(side, url):
+        raw = pymysql.connect(
+            **_place(parts),
+            user=parts.username or "",
+            password=(parts.password or "").encode(),
+            database=parts.database,
+            charset="utf8mb4",
+            conv=_texts() if as_text else None,
+            client_flag=CLIENT.FOUND_ROWS,
+            connect_timeout=timeout_s,
+            autocommit=autocommit,
+            local_infile=local_infile,
+            program_name="changeover",
+        )
+        _keep_alive(raw)
+        _pin(raw, {**PINNED, **_of_engine(raw), **(settings or {})}, isolation)
+    return raw
+
+
+def engine(
+    url: str,
+    *,
+    timeout_s: int = 10,
+    settings: Mapping[str, Value] | None = None,
+    local_infile: bool = False,
+    pool_size: int = 2,
+    max_overflow: int = 4,
+) -> Engine:
+    """A pool of target sessions for SQLAlchemy: READ COMMITTED, autocommit off, each holding the user lock by which a
+    chunk's claim tells whether it is alive. Raises FatalError at the first connection to a server that is too old.
+    """
+
+    def create() -> Raw:
+        raw = connect(
+            url, "target", timeout_s=timeout_s, autocommit=False, settings=settings, local_infile=local_infile
+        )
+        with translated("target", url):
+            _require(raw, url)
+            _hold_owner_lock(raw)
+        return raw
+
+    return create_engine(
+        "mysql+pymysql://",
+        creator=create,
+        pool_size=pool_size,
+        max_overflow=max_overflow,
+        pool_reset_on_return="rollback",
+    )
+
+
+def is_mariadb(raw: Raw) -> bool:
+    """Whether the server is MariaDB, and not MySQL."""
+    return "mariadb" in version_of(raw).lower()
+
+
+def version_of(raw: Raw) -> str:
+    """The server's version as it tells it at the handshake, without the prefix that old clients need."""
+    return str(raw.get_server_info()).removeprefix("5.5.5-")  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def translated(side: str, url: str) -> Iterator[None]:
+    """Turn the driver's errors into the error tree; `side` is "source" or "target"."""
+    try:
+        yield
+    except ChangeoverError:
+        raise
+    except pymysql.Error as error:
+        raise translate(error, f"{side} {server_of(url)}") from error
+    except RuntimeError as error:
+        if "cryptography" not in str(error):
+            raise
+        hint = "let the server offer TLS, or change the account's authentication plugin"
+        raise FatalError(str(error), where=f"{side} {server_of(url)}", hint=hint) from error
+
+
+@contextmanager
+def target_errors(url: str, *, table: str = "") -> Iterator[None]:
+    """The same for a target's transactions: uniqueness conflicts apart, and SQLAlchemy's wrapping taken off.
+
+    table: what is being written, for a conflict to name it.
+    """
+    where = "target " + server_of(url)
+    try:
+        yield
+    except ChangeoverError:
+        raise
+    except DBAPIError as error:
+        if not isinstance(error.orig, pymysql.Error):
+            raise TransientError(str(error).splitlines()[0], where=where) from error
+        raise translate(error.orig, where, table=table) from error
+    except pymysql.Error as error:
+        raise translate(error, where, table=table) from error
+    except UnicodeEncodeError as error:
+        raise RecordError("a text is no UTF-8", where=where, reason="type") from error
+
+
+def _place(parts: URL) -> dict[str, Any]:
+    """Where the server is, and how TLS is to be: used where the server offers it, unless the URL says more."""
+    query = {name: value for name, value in parts.query.items() if isinstance(value, str)}
+    switches = {name: query[name].lower() in ("true", "1", "yes") for name in _SWITCHES if name in query}
+    paths = {name: query[name] for name in _PATHS if name in query}
+    return {"host": parts.host or "localhost", "port": parts.port or 3306, **switches, **paths}
+
+
+def _texts() -> dict[Any, Any]:
+    """The driver's converters without those that read results."""
+    return {key: value for key, value in conversions.items() if not isinstance(key, int)}
+
+
+def _keep_alive(raw: Raw) -> None:
+    """Notice a dead network within half a minute: the driver itself waits for an answer without a limit."""
+    found = raw._sock  # type: ignore[attr-defined]
+    if found.family == socket.AF_UNIX:
+        return
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _of_engine(raw: Raw) -> dict[str, Value]:
+    """What the two servers call differently: texts compare by code points, and no statement has a time limit."""
+    if is_mariadb(raw):
+        return {"collation_connection": "utf8mb4_nopad_bin", "max_statement_time": 0}
+    return {"collation_connection": "utf8mb4_0900_bin", "max_execution_time": 0}
+
+
+def _pin(raw: Raw, settings: Mapping[str, Value], isolation: str) -> None:
+    assignments = ", ".join(f"SESSION {name} = %s" for name in settings)
+    with raw.cursor() as cursor:
+        cursor.execute(f"SET {assignments}", tuple(settings.values()))
+        cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {isolation}")
+
+
+def _require(raw: Raw, url: str) -> None:
+    name = "MariaDB" if is_mariadb(raw) else "MySQL"
+    text = version_of(raw)
+    version = tuple(int(part) for part in text.split("-")[0].split(".") if part.isdigit())
+    if version < MINIMUM[name]:
+        needed = ".".join(map(str, MINIMUM[name]))
+        hint = f"a target needs {name} {needed} or later"
+        raise FatalError(f"{name} {text.split('-')[0]} is too old", where=f"target {server_of(url)}", hint=hint)
+
+
+def _hold_owner_lock(raw: Raw) -> None:
+    """The server takes the lock away when the session ends, however it ends, and nobody else ever takes that name."""
+    with raw.cursor() as cursor:
+        cursor.execute(f"SET @{OWNER} = %s", (f"changeover-{uuid.uuid4().hex}",))
+        cursor.execute(f"DO GET_LOCK(@{OWNER}, 0)")

@@ -1,0 +1,1 @@
+"""SQLite: sessions on a database file, and what the target is made of."""
