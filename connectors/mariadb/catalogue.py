@@ -115,7 +115,7 @@ def _column(row: Mapping[str, Any], json: set[str]) -> Column:
 
 
 def _uniques(indexes: Rows) -> tuple[UniqueConstraint, ...]:
-    """An index over the first bytes of a column, or over an expression, is partial: it keeps more apart than equality."""
+    """An index over the first bytes of a column, or over an expression, is partial."""
     grouped: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in indexes:
         grouped[row["name"]].append(row)
