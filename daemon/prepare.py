@@ -95,6 +95,7 @@ def checked(
         tables[mapped.name] = mapped
         for entry in mine:
             problems += (_foreign_keys(entry) if triggers_fire else []) + _types(mapped, entry, target)
+            problems += [Problem(("tables", entry.index, "to"), *found) for found in target.obstacles(entry)]
     if problems:
         raise ConfigError(problems)
     return tables
@@ -110,7 +111,7 @@ def _mapped(
     except ValueError as error:
         problem = f"a key of type {error} cannot be followed: its text form is not exact"
         raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
-    types = target.known_types(table, [wire.name for wire in wires])
+    types = target.known_types(table, wires)
     return MappedTable(number, table, entries, wires, types, form, read_after)
 
 
@@ -135,7 +136,7 @@ def _foreign_keys(entry: Entry) -> list[Problem]:
 
 def _types(mapped: MappedTable, entry: Entry, target: SqlTarget) -> list[Problem]:
     try:
-        return compare_types(entry, target.describe(mapped, entry))
+        return compare_types(entry, target.describe(mapped, entry), target.widens)
     except FatalError as error:
         return [Problem(("tables", entry.index, "columns"), f"the target refuses the projection: {error.what}")]
 

@@ -73,14 +73,14 @@ class Start:
             if anew:
                 self._forget(transaction, tables)
         self._accept(tables, rebackfill, accept)
-        with self._target.begin() as transaction:
+        with self._target.begin(reading=True) as transaction:
             new = self._check(transaction, tables, topics, messages)
         if new:
             self._start(tables, topics, messages)
 
     def check(self, tables: Mapping[str, MappedTable], topics: Mapping[str, Topic], messages: Topic) -> list[str]:
         """What `run` checks, for a pipeline that runs already, without changing anything; returns the new tables."""
-        with self._target.begin() as transaction:
+        with self._target.begin(reading=True) as transaction:
             if not self._control.exists(transaction.control):
                 raise NotReadyError("the pipeline has not been started", hint="run `changeover run` once")
             new = self._check(transaction, tables, topics, messages)

@@ -1,4 +1,4 @@
-"""The one place that names concrete connectors: from a configuration to the parts that run."""
+"""From a configuration to the parts that run. Which engine the target is, `daemon.engines` knows."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client
 from connectors.postgresql.session import statement_limit
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
 from connectors.seams import Pushdown
 from connectors.sql.sides import Reader
+from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config.model import Config
+from daemon.engines import target_of
 from daemon.http.health import Health
 from daemon.metrics import Metrics
 from daemon.prepare import Topic, mapped_tables, topics_of
@@ -56,10 +57,9 @@ class Parts:
     stop: threading.Event
 
     @cached_property
-    def target(self) -> PostgresTarget:
+    def target(self) -> SqlTarget:
         """The new store; thread-safe."""
-        section = self.config.target
-        return PostgresTarget(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+        return target_of(self.config.target)
 
     @cached_property
     def control(self) -> ControlStore:
@@ -120,12 +120,12 @@ class Parts:
         """Moves rows when somebody asks for them; on connections of its own."""
         http, limit_s = self.config.http, self.config.http.resync_timeout_s
         limit = statement_limit(limit_s)
-        to, at = self.config.target, self.config.source
+        at = self.config.source
 
         def source() -> PostgresSource:
             return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, settings=limit)
 
-        target = PostgresTarget(to.url.get_secret_value(), timeout_s=to.connect_timeout_s, settings=limit)
+        target = target_of(self.config.target, limit_s=limit_s)
         size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
         return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
 
@@ -150,9 +150,7 @@ class Parts:
 
     def reader(self) -> Reader:
         """Reads both sides for verification, with connections of its own."""
-        section = self.config.target
-        target = PostgresTarget(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
-        return Reader(self.source(), target)
+        return Reader(self.source(), target_of(self.config.target))
 
     def verifier(
         self,
@@ -236,7 +234,7 @@ class Parts:
 
     def positions(self) -> list[Position]:
         """Where the target stands."""
-        with self.target.begin() as transaction:
+        with self.target.begin(reading=True) as transaction:
             return self.control.positions.all(transaction.control)
 
     def next_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -246,19 +244,19 @@ class Parts:
 
     def progress(self) -> tuple[list[Position], list[ChunkRow]]:
         """Positions and chunks, in one transaction; both empty before the first start."""
-        with self.target.begin() as transaction:
+        with self.target.begin(reading=True) as transaction:
             if not self.control.exists(transaction.control):
                 return [], []
             return self.control.positions.all(transaction.control), self.control.chunks.all(transaction.control)
 
     def rows_expected(self) -> dict[str, int]:
         """Table -> the source's row count when it joined."""
-        with self.target.begin() as transaction:
+        with self.target.begin(reading=True) as transaction:
             return self.control.tables.rows_expected(transaction.control)
 
     def paused(self) -> frozenset[str]:
         """The tables that are paused; none before the first start."""
-        with self.target.begin() as transaction:
+        with self.target.begin(reading=True) as transaction:
             exists = self.control.exists(transaction.control)
             return self.control.tables.paused(transaction.control) if exists else frozenset()
 
@@ -270,7 +268,7 @@ class Parts:
         pace, paused = None, frozenset[str]()
         verification: dict[str, Any] = {}
         if chunks:
-            with self.target.begin() as transaction:
+            with self.target.begin(reading=True) as transaction:
                 expected = self.control.tables.rows_expected(transaction.control)
                 letters = self.control.dead_letters.counts(transaction.control)
                 paused = self.control.tables.paused(transaction.control)

@@ -6,7 +6,7 @@ Anything that could lose or change a value needs a cast in the mapping: then it 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mappers.errors import Problem
@@ -46,15 +46,18 @@ def widens(from_type: str, to_type: str) -> bool:
     return bool(source.dimensions) == bool(target.dimensions) and _fits(source, target)
 
 
-def compare_types(entry: Entry, described: Sequence[tuple[str, str]]) -> list[Problem]:
+def compare_types(
+    entry: Entry, described: Sequence[tuple[str, str]], fits: Callable[[str, str], bool] = widens
+) -> list[Problem]:
     """A problem for each target column that cannot hold what the mapping makes.
 
-    described: (target column, type that the target's own engine found for its expression).
+    described: (target column, type that the target's own engine found for its expression). fits: `widens` of the
+    target's engine.
     """
     problems: list[Problem] = []
     for name, made in described:
         wanted = entry.target.column(name).type
-        if not widens(made, wanted):
+        if not fits(made, wanted):
             cast = f"cast({shown(entry.expression(name))} as {wanted})"
             cuts = ", which cuts longer values" if wanted.startswith("character") else ""
             problems.append(

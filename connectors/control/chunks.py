@@ -6,24 +6,21 @@ import json
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 
-from sqlalchemy import Connection, Row, Update, func, insert, select, text, update
+from sqlalchemy import Connection, Row, Update, insert, select, update
 
 from connectors.chunks import Bound, ChunkRow, ChunkState
-from connectors.control.schema import chunk, metadata
+from connectors.control.dialects import by_key, now, session_gone, session_name
+from connectors.control.schema import chunk
 from connectors.control.tables import TableStates
 from connectors.snapshot import Snapshot
 
-SESSION_SQL = "(SELECT pid || '@' || backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
-"""Names the database session that claims a chunk. The same session writes the chunk's rows, so that a session that has
-ended cannot write them any more, and its claim may go to another."""
-
-SESSION_GONE_SQL = (
-    f"NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid || '@' || backend_start = {metadata.schema}.chunk.session)"
-)
-
 
 class Chunks:
-    """Reads and writes of one pipeline's chunks. tables: told of every change, for the copies that readers keep."""
+    """Reads and writes of one pipeline's chunks. tables: told of every change, for the copies that readers keep.
+
+    A claim names the database session that made it. The same session writes the chunk's rows, so that one that has
+    ended cannot write them any more, and its claim may go to another.
+    """
 
     def __init__(self, name: str, tables: TableStates) -> None:
         self.name = name
@@ -60,7 +57,8 @@ class Chunks:
         query = select(chunk).where(chunk.c.pipeline == self.name, chunk.c.table_name == table)
         if numbers is not None:
             query = query.where(chunk.c.number.in_(sorted(numbers)))
-        return [_chunk(row) for row in connection.execute(query.order_by(chunk.c.number).with_for_update(read=True))]
+        locked = by_key(query.order_by(chunk.c.number), chunk).with_for_update(read=True)
+        return [_chunk(row) for row in connection.execute(locked)]
 
     def next(self, connection: Connection, tables: Collection[str], states: Collection[ChunkState]) -> ChunkRow | None:
         """Lock and read one chunk of these tables and states that nobody else holds; None where there is none.
@@ -70,7 +68,7 @@ class Chunks:
         query = select(chunk).where(chunk.c.pipeline == self.name, chunk.c.state.in_([s.value for s in states]))
         query = query.where(chunk.c.table_name.in_(sorted(set(tables) - self._tables.paused(connection))))
         query = query.order_by(chunk.c.table_name, chunk.c.number).limit(1)
-        found = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+        found = connection.execute(by_key(query, chunk).with_for_update(skip_locked=True)).one_or_none()
         return _chunk(found) if found else None
 
     def move(
@@ -94,9 +92,9 @@ class Chunks:
             "bytes": size_bytes,
         }
         if claim:
-            values |= {"session": text(SESSION_SQL), "claimed_at": func.now()}
+            values |= {"session": session_name(), "claimed_at": now()}
         if state is ChunkState.DONE:
-            values |= {"done_at": func.now()}
+            values |= {"done_at": now()}
         mine = self._one_chunk(row).where(chunk.c.state == row.state.value, chunk.c.attempt == row.attempt)
         moved = connection.execute(mine.values(**values)).rowcount == 1
         if moved:
@@ -107,7 +105,7 @@ class Chunks:
         """Lock the chunks that are claimed by a session that has ended."""
         claimed = [ChunkState.READING.value, ChunkState.REREADING.value]
         query = select(chunk).where(chunk.c.pipeline == self.name, chunk.c.state.in_(claimed))
-        query = query.where(text(SESSION_GONE_SQL)).order_by(chunk.c.table_name, chunk.c.number)
+        query = query.where(session_gone(chunk.c.session)).order_by(chunk.c.table_name, chunk.c.number)
         return [_chunk(row) for row in connection.execute(query.with_for_update(skip_locked=True))]
 
     def reset(self, connection: Connection, table: str) -> None:

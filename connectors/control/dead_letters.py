@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, insert, select, update
 
+from connectors.control.dialects import ago, now
 from connectors.control.schema import dead_letter
 from connectors.control.tables import TableStates
 
@@ -85,7 +86,7 @@ class DeadLetters:
 
     def count(self, connection: Connection) -> tuple[int, int]:
         """Open letters: (all of the pipeline, those made within the last minute)."""
-        recent = func.count().filter(dead_letter.c.created_at > func.now() - text("interval '1 minute'"))
+        recent = func.count(case((dead_letter.c.created_at > ago(60.0), 1)))
         row = connection.execute(select(func.count(), recent).where(self._mine(), dead_letter.c.state == OPEN)).one()
         return int(row[0]), int(row[1])
 
@@ -121,7 +122,7 @@ class DeadLetters:
     def _close(
         self, connection: Connection, table: str, mine: ColumnElement[bool], state: str, who: str, note: str
     ) -> int:
-        values = {"state": state, "closed_at": func.now(), "closed_by": who or None, "note": note or None}
+        values = {"state": state, "closed_at": now(), "closed_by": who or None, "note": note or None}
         closed = connection.execute(update(dead_letter).where(mine).values(**values)).rowcount
         if closed:
             self._tables.bump(connection, table)
@@ -162,7 +163,7 @@ class DeadLetters:
 
     def trim(self, connection: Connection, hours: float) -> int:
         """Forget letters that were settled longer ago than this. Returns how many."""
-        old = dead_letter.c.closed_at < func.now() - text("make_interval(secs => :s)").bindparams(s=hours * 3600)
+        old = dead_letter.c.closed_at < ago(hours * 3600.0)
         return connection.execute(delete(dead_letter).where(self._mine(), old)).rowcount
 
     def _mine(self) -> ColumnElement[bool]:

@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, func, select, text
+from sqlalchemy import Column, Connection, Table, func, select
 
 from connectors.chunks import ChunkRow, Position
+from connectors.control.creation import version_of
 from connectors.control.pipeline import PipelineRow
 from connectors.control.schema import (
     VERSION,
     chunk,
     dead_letter,
     finding,
-    metadata,
     pipeline,
-    schema_version,
     table_state,
 )
 from connectors.control.store import ControlStore
@@ -51,16 +50,13 @@ class ControlState:
 
 def control_state(connection: Connection, store: ControlStore) -> ControlState:
     """The control state of the store's pipeline."""
-    name = f"{metadata.schema}.{schema_version.name}"
-    if connection.execute(text("SELECT to_regclass(:name)"), {"name": name}).scalar() is None:
-        return ControlState(None)
-    version = connection.execute(select(func.max(schema_version.c.version))).scalar()
+    version = version_of(connection)
     row = store.pipeline.get(connection) if version == VERSION else None
     if row is None:
         return ControlState(version)
     paused = select(table_state.c.table_name).where(table_state.c.pipeline == store.name, table_state.c.paused)
-    took = select(func.max(chunk.c.done_at) - func.min(chunk.c.claimed_at)).where(chunk.c.pipeline == store.name)
-    elapsed = connection.execute(took).scalar()
+    took = select(func.min(chunk.c.claimed_at), func.max(chunk.c.done_at)).where(chunk.c.pipeline == store.name)
+    first, last = connection.execute(took).one()
     return ControlState(
         version=version,
         row=row,
@@ -71,7 +67,7 @@ def control_state(connection: Connection, store: ControlStore) -> ControlState:
         paused=tuple(connection.execute(paused.order_by(table_state.c.table_name)).scalars()),
         dead_letters=_open(connection, store.name, dead_letter, dead_letter.c.table_name),
         differences=_open(connection, store.name, finding, finding.c.table_name),
-        backfill_s=elapsed.total_seconds() if elapsed is not None else 0.0,
+        backfill_s=(last - first).total_seconds() if first and last else 0.0,
     )
 
 

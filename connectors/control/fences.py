@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, cast, delete, func, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
+from connectors.control.dialects import among, engine_of, snapshot_end, upsert
 from connectors.control.schema import key_fence
 from connectors.control.tables import TableStates
 from connectors.snapshot import Snapshot
@@ -23,13 +23,13 @@ class KeyFences:
         """Key -> fence, of the given keys or of all of the table."""
         query = select(key_fence.c.key, key_fence.c.snapshot).where(self._of(table))
         if keys is not None:
-            query = query.where(key_fence.c.key == func.any(bindparam("wanted", list(keys))))
+            query = query.where(among(engine_of(connection), key_fence.c.key, keys))
         return {row.key: Snapshot.parse(row.snapshot) for row in connection.execute(query)}
 
     def end(self, connection: Connection, table: str) -> int:
         """The highest xmax of the table's key fences: no event from there on is decided by one. 0 without fences."""
-        xmax = cast(func.split_part(key_fence.c.snapshot, ":", 2), BigInteger)
-        return connection.execute(select(func.max(xmax)).where(self._of(table))).scalar() or 0
+        newest = select(func.max(snapshot_end(key_fence.c.snapshot))).where(self._of(table))
+        return connection.execute(newest).scalar() or 0
 
     def keys(self, connection: Connection, table: str) -> list[str]:
         """Every key of the table that has a fence."""
@@ -39,9 +39,7 @@ class KeyFences:
         """Fence these keys at `snapshot`: events that it sees are already in what was written for them."""
         rows = [{"pipeline": self.name, "table_name": table, "key": key, "snapshot": str(snapshot)} for key in keys]
         if rows:
-            statement = upsert(key_fence)
-            changed = {"snapshot": statement.excluded.snapshot}
-            connection.execute(statement.on_conflict_do_update(constraint=key_fence.primary_key, set_=changed), rows)
+            connection.execute(upsert(engine_of(connection), key_fence, "snapshot"), rows)
             self._tables.bump(connection, table)
 
     def snapshots(self, connection: Connection, table: str) -> list[Snapshot]:
@@ -52,7 +50,7 @@ class KeyFences:
     def drop_read_at(self, connection: Connection, table: str, snapshots: Collection[Snapshot]) -> int:
         """Forget the table's fences that were read at these snapshots; returns how many."""
         texts = [str(snapshot) for snapshot in snapshots]
-        old = key_fence.c.snapshot == func.any(bindparam("texts", texts))
+        old = among(engine_of(connection), key_fence.c.snapshot, texts)
         dropped = connection.execute(delete(key_fence).where(self._of(table), old))
         if dropped.rowcount:
             self._tables.bump(connection, table)

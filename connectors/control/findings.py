@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
+from connectors.control.dialects import among, clock, engine_of, now
 from connectors.control.schema import finding
 
 
@@ -49,13 +50,10 @@ class Findings:
     def put(self, connection: Connection, entry: str, findings: Sequence[FindingRow]) -> None:
         """Write findings of one entry; open ones of the same target keys are replaced."""
         keys = [row.target_key for row in findings]
-        connection.execute(
-            delete(finding).where(
-                self._open(), finding.c.entry == entry, finding.c.target_key == func.any(_texts(keys))
-            )
-        )
+        same = among(engine_of(connection), finding.c.target_key, keys)
+        connection.execute(delete(finding).where(self._open(), finding.c.entry == entry, same))
         for repaired in (False, True):
-            closed = {"state": "repaired", "closed_at": func.now()} if repaired else {"state": "open"}
+            closed = {"state": "repaired", "closed_at": now()} if repaired else {"state": "open"}
             rows = [self._values(row) for row in findings if row.repaired is repaired]
             if rows:
                 connection.execute(insert(finding).values(**closed), rows)
@@ -88,16 +86,12 @@ class Findings:
     def repaired(self, connection: Connection, ids: Collection[int]) -> None:
         """These were mended: close them."""
         closed = update(finding).where(finding.c.pipeline == self.name, finding.c.id.in_(sorted(ids)))
-        connection.execute(closed.values(state="repaired", closed_at=func.now()))
+        connection.execute(closed.values(state="repaired", closed_at=now()))
 
     def gone(self, connection: Connection, entry: str, began: datetime) -> None:
         """Open ones of the entry that were found before a sweep began, and not again by it: close them."""
         stale = and_(self._open(), finding.c.entry == entry, finding.c.found_at < began)
-        connection.execute(update(finding).where(stale).values(state="gone", closed_at=func.clock_timestamp()))
+        connection.execute(update(finding).where(stale).values(state="gone", closed_at=clock()))
 
     def _open(self) -> ColumnElement[bool]:
         return and_(finding.c.pipeline == self.name, finding.c.state == "open")
-
-
-def _texts(values: Collection[str]) -> BindParameter[list[str]]:
-    return bindparam("wanted", list(values))

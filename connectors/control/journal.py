@@ -9,24 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     Connection,
+    FromClause,
+    Insert,
     and_,
     bindparam,
     delete,
-    func,
     insert,
     literal,
     or_,
     select,
-    text,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from connectors.chunks import Position
-from connectors.control.schema import checkpoint, journal
+from connectors.control.dialects import POSTGRESQL, ago, now, upsert
+from connectors.control.schema import PIPELINE, checkpoint, journal
 
 NOT_CONSUMED = -1
 """The start of a partition's first row: what is before its end was there before the pipeline."""
@@ -79,24 +81,38 @@ class Journal:
             journal.c.partition == partition,
             journal.c.start_offset != NOT_CONSUMED,
         )
-        newest = select(journal.c.start_offset).where(mine).order_by(journal.c.start_offset.desc())
-        old = journal.c.committed_at < func.now() - text(":hours * interval '1 hour'").bindparams(hours=hours)
-        beyond = [newest.offset(rows).limit(1), newest.where(old).limit(1)]
-        last = func.greatest(*(query.scalar_subquery() for query in beyond))
+        newest = select(journal.c.start_offset).where(mine).order_by(journal.c.start_offset.desc()).limit(1)
+        beyond = (newest.offset(rows), newest.where(journal.c.committed_at < ago(hours * 3600.0)))
+        last = max((found for query in beyond if (found := connection.scalar(query)) is not None), default=None)
+        if last is None:
+            return 0
         return connection.execute(delete(journal).where(mine, journal.c.start_offset <= last)).rowcount
 
 
 def logged(name: str, moved: CTE) -> CTE:
-    """The part of an advance that writes the journal. moved: (topic, partition, table_name, next_offset) as they are
-    now; the bound parameter b_start is where the partition stood.
+    """The part of an advance that writes the journal, for PostgreSQL. moved: (topic, partition, table_name,
+    next_offset) as they are now; the bound parameter b_start is where the partition stood.
     """
-    rows = select(literal(name), moved.c.topic, moved.c.partition, bindparam("b_start"), moved.c.next_offset).where(
-        moved.c.table_name.is_not(None)
+    return _log(POSTGRESQL, name, moved).cte("logged")
+
+
+def log_of(engine: str, name: str) -> Insert:
+    """The same as a statement of its own, after the position has moved: b_topic and b_partition say which."""
+    where = (checkpoint.c.topic == bindparam("b_topic"), checkpoint.c.partition == bindparam("b_partition"))
+    return _log(engine, name, checkpoint, checkpoint.c.pipeline == name, *where)
+
+
+def _log(engine: str, name: str, moved: FromClause, *where: ColumnElement[bool]) -> Insert:
+    source: tuple[ColumnElement[Any], ...] = (
+        literal(name, PIPELINE),
+        moved.c.topic,
+        moved.c.partition,
+        bindparam("b_start"),
+        moved.c.next_offset,
     )
+    rows = select(*source).where(moved.c.table_name.is_not(None), *where)
     columns = ["pipeline", "topic", "partition", "start_offset", "end_offset"]
-    statement = upsert(journal).from_select(columns, rows)
-    again = {"end_offset": statement.excluded.end_offset, "committed_at": func.now()}
-    return statement.on_conflict_do_update(constraint=journal.primary_key, set_=again).cte("logged")
+    return upsert(engine, journal, "end_offset", committed_at=now()).from_select(columns, rows)
 
 
 MOVED = (checkpoint.c.topic, checkpoint.c.partition, checkpoint.c.table_name, checkpoint.c.next_offset)

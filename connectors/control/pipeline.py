@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, select, text, update
 
-from connectors.control.schema import mapping, pipeline
+from connectors.control.dialects import MARIADB, POSTGRESQL, clock, engine_of, upsert
+from connectors.control.schema import mapping, pipeline, start_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,15 @@ class PipelineState:
 
     def put(self, connection: Connection, row: PipelineRow) -> None:
         """Write the pipeline's row at its first start, and raise its noted transaction id when tables join."""
-        values = asdict(row)
-        changed = {"noted_xid": row.noted_xid, "phase": row.phase}
-        statement = upsert(pipeline).values(pipeline=self.name, **values)
-        connection.execute(statement.on_conflict_do_update(constraint=pipeline.primary_key, set_=changed))
+        statement = upsert(engine_of(connection), pipeline, "noted_xid", "phase")
+        connection.execute(statement.values(pipeline=self.name, **asdict(row)))
 
     def lock_start(self, connection: Connection) -> None:
         """Held to the end of the transaction: one process at a time starts a pipeline of this name."""
-        connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 77))"), {"name": self.name})
+        if engine_of(connection) == POSTGRESQL:
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 77))"), {"name": self.name})
+        if engine_of(connection) == MARIADB:
+            connection.execute(upsert(MARIADB, start_lock, "pipeline").values(pipeline=self.name))
 
     def pace(self, connection: Connection) -> int | None:
         """The backfill's rows a second as set at runtime: None as configured, 0 without a limit."""
@@ -81,7 +82,7 @@ class PipelineState:
 
     def clock(self, connection: Connection) -> str:
         """The target's clock, ISO 8601: what suspicions and sweeps are compared by."""
-        return str(connection.execute(select(func.clock_timestamp())).scalar_one().isoformat())
+        return str(connection.execute(select(clock())).scalar_one().isoformat())
 
     def fingerprints(self, connection: Connection) -> dict[str, str]:
         """Entry name -> the fingerprint its rows were made with."""
@@ -90,7 +91,5 @@ class PipelineState:
 
     def put_fingerprint(self, connection: Connection, entry: str, fingerprint: str) -> None:
         """Accept this fingerprint for the entry from now on."""
-        values = upsert(mapping).values(pipeline=self.name, entry=entry, fingerprint=fingerprint)
-        connection.execute(
-            values.on_conflict_do_update(constraint=mapping.primary_key, set_={"fingerprint": fingerprint})
-        )
+        statement = upsert(engine_of(connection), mapping, "fingerprint")
+        connection.execute(statement.values(pipeline=self.name, entry=entry, fingerprint=fingerprint))

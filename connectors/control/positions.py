@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, Update, bindparam, case, func, insert, select, tuple_, update
 
 from connectors.change import Sequence2
 from connectors.chunks import LEDGER_FIELDS, Advance, Ledger, Position
-from connectors.control.journal import MOVED, Journal, logged
+from connectors.control.dialects import MARIADB, POSTGRESQL, SQLITE, by_key, engine_of, now
+from connectors.control.journal import MOVED, Journal, log_of, logged
 from connectors.control.schema import checkpoint
 from mappers.errors import FencedError
 
@@ -24,8 +25,10 @@ class Positions:
         mine = select(checkpoint).where(checkpoint.c.pipeline == name)
         self._all = mine.order_by(checkpoint.c.topic, checkpoint.c.partition)
         wanted = tuple_(checkpoint.c.topic, checkpoint.c.partition).in_(bindparam("wanted", expanding=True))
-        self._lock = self._all.where(wanted).with_for_update()
+        self._lock = by_key(self._all, checkpoint).where(wanted).with_for_update()
         self._advance = _advance_statement(name)
+        self._move = _move_statement(name)
+        self._log = {engine: log_of(engine, name) for engine in (MARIADB, SQLITE)}
         self._journal = Journal(name)
 
     def add(self, connection: Connection, positions: Iterable[Position]) -> None:
@@ -70,9 +73,16 @@ class Positions:
         return found
 
     def lock_table(self, connection: Connection, table: str) -> list[Position]:
-        """Lock and read every position of the table, in order: no batch of it is in flight till the commit."""
-        rows = connection.execute(self._all.where(checkpoint.c.table_name == table).with_for_update())
-        return [_position(row) for row in rows]
+        """Lock and read every position of the table, in order: no batch of it is in flight till the commit.
+
+        InnoDB would wait for the rows of other tables too, which it reads on the way: there the keys are looked up
+        first. A partition never changes its table.
+        """
+        mine = self._all.where(checkpoint.c.table_name == table)
+        if engine_of(connection) != MARIADB:
+            return [_position(row) for row in connection.execute(mine.with_for_update())]
+        wanted = [(row.topic, row.partition) for row in connection.execute(mine)]
+        return [_position(row) for row in connection.execute(self._lock, {"wanted": wanted})]
 
     def raise_water(self, connection: Connection, table: str, water: Sequence2) -> None:
         """Raise the high water of the table's partitions to `water` where it is lower: what is below is an old copy."""
@@ -81,16 +91,33 @@ class Positions:
         connection.execute(update(checkpoint).where(*mine, below).values(commit_lsn=water[0], event_lsn=water[1]))
 
     def advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
-        """Move positions by compare-and-set, add to their ledgers, and write the journal: one statement a partition.
+        """Move positions by compare-and-set, add to their ledgers, and write the journal: one statement a partition,
+        two where the engine cannot change two tables in one.
 
         Raises FencedError where one has moved.
         """
+        engine = engine_of(connection)
+        advance = self._advance_at_once if engine == POSTGRESQL else self._advance_in_two
         for move in advances:
-            if connection.scalar(self._advance, _advance_values(move)) != 1:
+            if not advance(connection, engine, _advance_values(move)):
                 raise FencedError("the position moved meanwhile", where=f"{move.topic}[{move.partition}]")
+
+    def _advance_at_once(self, connection: Connection, engine: str, values: dict[str, object]) -> bool:
+        return connection.scalar(self._advance, values) == 1
+
+    def _advance_in_two(self, connection: Connection, engine: str, values: dict[str, object]) -> bool:
+        if connection.execute(self._move, values).rowcount != 1:
+            return False
+        connection.execute(self._log[engine], {name: values[name] for name in ("b_topic", "b_partition", "b_start")})
+        return True
 
 
 def _advance_statement(name: str) -> Select[int]:
+    moved = _move_statement(name).returning(*MOVED).cte("moved")
+    return select(func.count()).select_from(moved).add_cte(logged(name, moved))
+
+
+def _move_statement(name: str) -> Update:
     mine = (
         checkpoint.c.pipeline == name,
         checkpoint.c.topic == bindparam("b_topic"),
@@ -100,7 +127,7 @@ def _advance_statement(name: str) -> Select[int]:
     newest = case(
         (checkpoint.c.source_time_us < bindparam("b_time"), bindparam("b_time")), else_=checkpoint.c.source_time_us
     )
-    moved = (
+    return (
         update(checkpoint)
         .where(*mine)
         .values(
@@ -108,13 +135,10 @@ def _advance_statement(name: str) -> Select[int]:
             commit_lsn=bindparam("b_commit_lsn"),
             event_lsn=bindparam("b_event_lsn"),
             source_time_us=newest,
-            updated_at=func.now(),
+            updated_at=now(),
             **{field: checkpoint.c[field] + bindparam(f"b_{field}") for field in LEDGER_FIELDS},
         )
-        .returning(*MOVED)
-        .cte("moved")
     )
-    return select(func.count()).select_from(moved).add_cte(logged(name, moved))
 
 
 def _advance_values(move: Advance) -> dict[str, object]:

@@ -1,27 +1,30 @@
 """The tables of the control schema, as SQLAlchemy Core. Every key begins with the pipeline's name.
 
-They live in the target, in the schema `changeover`, so that rows and position are written in one transaction.
+They live in the target, so that rows and position are written in one transaction: in the schema `changeover` of
+PostgreSQL, the database `changeover` of MariaDB, and under names that begin with `changeover_` in a SQLite file.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Identity,
     Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
-    func,
     text,
 )
+from sqlalchemy.schema import SchemaItem
 
 from connectors.chunks import LEDGER_FIELDS
+from connectors.control.dialects import MARIADB, POSTGRESQL, SQLITE, clock, now
+from connectors.control.types import NUMBER, KeyText, LongText, UtcDateTime
 
 VERSION = 2
 """Raised with every change of the tables; `ControlStore.ensure` upgrades older ones and refuses newer ones."""
@@ -29,59 +32,74 @@ VERSION = 2
 DEFAULT_SCHEMA = "changeover"
 metadata = MetaData(schema=DEFAULT_SCHEMA)
 
+PIPELINE, TABLE, ENTRY, TOPIC = KeyText(128), KeyText(520), KeyText(1024), KeyText(512)
+KEY = KeyText(3072 - 128 - 520)
+"""What is left of the 3072 bytes that a key of InnoDB may have."""
+Text = LongText
+NOTHING = text("('')")
+"""The empty text as a default: MySQL takes one of a long text in parentheses only."""
+
+
+OPEN: dict[str, Any] = {f"{engine}_where": text("state = 'open'") for engine in (POSTGRESQL, SQLITE)}
+"""An index of what is open alone, where the engine has such."""
+
+
+def _table(name: str, *items: SchemaItem, **options: Any) -> Table:
+    """A generated number is never given twice, not even by SQLite after a delete."""
+    options["mysql_engine"] = "InnoDB"
+    if any(isinstance(item, Column) and item.identity for item in items):
+        options["sqlite_autoincrement"] = True
+    return Table(name, metadata, *items, **options)
+
 
 def _counter(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text("0"))
 
 
-schema_version = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+schema_version = _table("schema_version", Column("version", Integer, primary_key=True))
 
-pipeline = Table(
+pipeline = _table(
     "pipeline",
-    metadata,
-    Column("pipeline", Text, primary_key=True),
+    Column("pipeline", PIPELINE, primary_key=True),
     Column("source_id", Text, nullable=False),
-    Column("stream_id", Text, nullable=False, server_default=""),
+    Column("stream_id", Text, nullable=False, server_default=NOTHING),
     Column("noted_xid", BigInteger, nullable=False),
     Column("sealed", Boolean, nullable=False, server_default=text("false")),
     Column("phase", Text, nullable=False),
     Column("rows_per_second", Integer, comment="a pace set at runtime; null: as configured"),
     Column("suspicion", Text, comment="JSON: why the rows must be verified before the pipeline is ready again"),
     Column("connector_session", Text, comment="the connector's session at the source, as it was last seen"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_at", UtcDateTime, nullable=False, server_default=now()),
 )
 
-mapping = Table(
+mapping = _table(
     "mapping",
-    metadata,
-    Column("pipeline", Text, nullable=False),
-    Column("entry", Text, nullable=False),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("entry", ENTRY, nullable=False),
     Column("fingerprint", Text, nullable=False),
     PrimaryKeyConstraint("pipeline", "entry"),
 )
 
-checkpoint = Table(
+checkpoint = _table(
     "checkpoint",
-    metadata,
-    Column("pipeline", Text, nullable=False),
-    Column("topic", Text, nullable=False),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("topic", TOPIC, nullable=False),
     Column("partition", Integer, nullable=False),
-    Column("table_name", Text),
+    Column("table_name", TABLE),
     Column("next_offset", BigInteger, nullable=False),
     Column("topic_id", Text, nullable=False),
     Column("commit_lsn", BigInteger, nullable=False, server_default=text("-1")),
     Column("event_lsn", BigInteger, nullable=False, server_default=text("0")),
     Column("source_time_us", BigInteger, nullable=False, server_default=text("0")),
     *(_counter(name) for name in LEDGER_FIELDS),
-    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", UtcDateTime, nullable=False, server_default=now()),
     PrimaryKeyConstraint("pipeline", "topic", "partition"),
 )
 
-table_state = Table(
+table_state = _table(
     "table_state",
-    metadata,
-    Column("pipeline", Text, nullable=False),
-    Column("table_name", Text, nullable=False),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("table_name", TABLE, nullable=False),
     Column("version", BigInteger, nullable=False, server_default=text("0")),
     Column("rows_expected", BigInteger, nullable=False, server_default=text("0")),
     Column("paused", Boolean, nullable=False, server_default=text("false")),
@@ -89,11 +107,10 @@ table_state = Table(
     comment="version rises with every change of the table's chunks or key fences, so that the stream may cache them",
 )
 
-chunk = Table(
+chunk = _table(
     "chunk",
-    metadata,
-    Column("pipeline", Text, nullable=False),
-    Column("table_name", Text, nullable=False),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("table_name", TABLE, nullable=False),
     Column("number", Integer, nullable=False),
     Column("lower", Text),
     Column("upper", Text),
@@ -103,40 +120,37 @@ chunk = Table(
     Column("session", Text),
     Column("rows", BigInteger, nullable=False, server_default=text("0")),
     Column("bytes", BigInteger, nullable=False, server_default=text("0")),
-    Column("claimed_at", DateTime(timezone=True)),
-    Column("done_at", DateTime(timezone=True)),
+    Column("claimed_at", UtcDateTime),
+    Column("done_at", UtcDateTime),
     PrimaryKeyConstraint("pipeline", "table_name", "number"),
 )
 
-key_fence = Table(
+key_fence = _table(
     "key_fence",
-    metadata,
-    Column("pipeline", Text, nullable=False),
-    Column("table_name", Text, nullable=False),
-    Column("key", Text, nullable=False),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("table_name", TABLE, nullable=False),
+    Column("key", KEY, nullable=False),
     Column("snapshot", Text, nullable=False),
     PrimaryKeyConstraint("pipeline", "table_name", "key"),
 )
 
-journal = Table(
+journal = _table(
     "journal",
-    metadata,
-    Column("pipeline", Text, nullable=False),
-    Column("topic", Text, nullable=False),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("topic", TOPIC, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("start_offset", BigInteger, nullable=False),
     Column("end_offset", BigInteger, nullable=False),
-    Column("committed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("committed_at", UtcDateTime, nullable=False, server_default=now()),
     PrimaryKeyConstraint("pipeline", "topic", "partition", "start_offset"),
     comment="which events were applied in one transaction, so that explain can tell what superseded what",
 )
 
-dead_letter = Table(
+dead_letter = _table(
     "dead_letter",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("pipeline", Text, nullable=False),
-    Column("table_name", Text, nullable=False),
+    Column("id", NUMBER, Identity(), primary_key=True),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("table_name", TABLE, nullable=False),
     Column("key", Text, nullable=False),
     Column("topic", Text),
     Column("partition", Integer),
@@ -145,21 +159,20 @@ dead_letter = Table(
     Column("reason", Text, nullable=False),
     Column("error", Text, nullable=False),
     Column("event", Text, comment="JSON: the source row as it came, masked as configured"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("state", Text, nullable=False, server_default="open"),
+    Column("created_at", UtcDateTime, nullable=False, server_default=now()),
+    Column("state", Text, nullable=False, server_default=text("('open')")),
     Column("parked", BigInteger, nullable=False, server_default=text("0")),
-    Column("closed_at", DateTime(timezone=True)),
+    Column("closed_at", UtcDateTime),
     Column("closed_by", Text),
     Column("note", Text),
-    Index("dead_letter_open", "pipeline", "table_name", "key", postgresql_where=text("state = 'open'")),
+    Index("dead_letter_open", "pipeline", "table_name", "key", mysql_length={"key": 255}, **OPEN),
     comment="state: open, retried or skipped; parked: later events of the key that were held behind it",
 )
 
-verification = Table(
+verification = _table(
     "verification",
-    metadata,
-    Column("pipeline", Text, nullable=False),
-    Column("entry", Text, nullable=False),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("entry", ENTRY, nullable=False),
     Column("sweep", BigInteger, nullable=False),
     Column("slice", Integer, nullable=False),
     Column("purpose", Text, nullable=False),
@@ -168,46 +181,59 @@ verification = Table(
     Column("rows", BigInteger, nullable=False, server_default=text("0")),
     Column("differences", BigInteger, nullable=False, server_default=text("0")),
     Column("unsettled", BigInteger, nullable=False, server_default=text("0")),
-    Column("began_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-    Column("done_at", DateTime(timezone=True)),
+    Column("began_at", UtcDateTime, nullable=False, server_default=clock()),
+    Column("done_at", UtcDateTime),
     PrimaryKeyConstraint("pipeline", "entry", "sweep", "slice"),
     comment="what the sweeps have compared, so that they can be resumed, and how old each slice's comparison is",
 )
 
-finding = Table(
+finding = _table(
     "finding",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("pipeline", Text, nullable=False),
-    Column("entry", Text, nullable=False),
-    Column("table_name", Text, nullable=False),
+    Column("id", NUMBER, Identity(), primary_key=True),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("entry", ENTRY, nullable=False),
+    Column("table_name", TABLE, nullable=False),
     Column("source_key", Text),
     Column("target_key", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    Column("columns", Text, nullable=False, server_default=""),
-    Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("state", Text, nullable=False, server_default="open"),
-    Column("closed_at", DateTime(timezone=True)),
-    Index("finding_open", "pipeline", "entry", postgresql_where=text("state = 'open'")),
+    Column("columns", Text, nullable=False, server_default=NOTHING),
+    Column("found_at", UtcDateTime, nullable=False, server_default=now()),
+    Column("state", Text, nullable=False, server_default=text("('open')")),
+    Column("closed_at", UtcDateTime),
+    Index("finding_open", "pipeline", "entry", **OPEN),
     comment="kind: missing, extra or different; state: open, repaired or gone",
 )
 
-audit = Table(
+audit = _table(
     "audit",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("pipeline", Text, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("id", NUMBER, Identity(), primary_key=True),
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("at", UtcDateTime, nullable=False, server_default=now()),
     Column("who", Text, nullable=False),
     Column("action", Text, nullable=False),
-    Column("detail", Text, nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default=NOTHING),
+)
+
+start_lock = _table(
+    "start_lock",
+    Column("pipeline", PIPELINE, primary_key=True),
+    comment="a row that a start holds locked, for want of advisory locks that end with the transaction",
+    info={"engines": (MARIADB,)},
 )
 
 UPGRADES = {
-    2: (
-        f"ALTER TABLE {DEFAULT_SCHEMA}.pipeline ADD COLUMN IF NOT EXISTS rows_per_second integer,"
-        " ADD COLUMN IF NOT EXISTS suspicion text, ADD COLUMN IF NOT EXISTS connector_session text",
-        f"ALTER TABLE {DEFAULT_SCHEMA}.table_state ADD COLUMN IF NOT EXISTS paused boolean NOT NULL DEFAULT false",
-    ),
+    POSTGRESQL: {
+        2: (
+            f"ALTER TABLE {DEFAULT_SCHEMA}.pipeline ADD COLUMN IF NOT EXISTS rows_per_second integer,"
+            " ADD COLUMN IF NOT EXISTS suspicion text, ADD COLUMN IF NOT EXISTS connector_session text",
+            f"ALTER TABLE {DEFAULT_SCHEMA}.table_state ADD COLUMN IF NOT EXISTS paused boolean NOT NULL DEFAULT false",
+        ),
+    },
 }
-"""Version -> what brings existing tables to it from the one before. New tables are made as they are declared."""
+"""Engine -> version -> what brings existing tables to it from the one before. New tables are made as they are declared,
+and an engine that is not named had no earlier version."""
+
+
+def tables_of(engine: str) -> list[Table]:
+    """The control tables that this engine has."""
+    return [table for table in metadata.sorted_tables if engine in table.info.get("engines", (engine,))]

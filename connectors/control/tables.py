@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, insert, select, update
 
+from connectors.control.dialects import by_key
 from connectors.control.schema import pipeline, table_state
 from mappers.errors import FencedError
 
@@ -55,8 +56,10 @@ class TableStates:
     def set_paused(self, connection: Connection, tables: Collection[str], paused: bool) -> list[str]:
         """Pause these tables or let them go on; returns those for which that was a change."""
         mine = and_(table_state.c.pipeline == self.name, table_state.c.table_name.in_(sorted(tables)))
-        changed = update(table_state).where(mine, table_state.c.paused != paused).values(paused=paused)
-        return sorted(connection.execute(changed.returning(table_state.c.table_name)).scalars())
+        other = select(table_state.c.table_name).where(mine, table_state.c.paused != paused).with_for_update()
+        changed = sorted(connection.execute(by_key(other, table_state)).scalars())
+        connection.execute(update(table_state).where(mine).values(paused=paused))
+        return changed
 
     def rows_expected(self, connection: Connection) -> dict[str, int]:
         """Table -> the source's row count as estimated when its chunks were made."""

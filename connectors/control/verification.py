@@ -14,7 +14,6 @@ from sqlalchemy import (
     Connection,
     and_,
     delete,
-    extract,
     func,
     insert,
     select,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 )
 
 from connectors.chunks import Bound
+from connectors.control.dialects import clock
 from connectors.control.findings import Findings
 from connectors.control.schema import verification
 
@@ -78,7 +78,7 @@ class Verifications:
 
     def begin(self, connection: Connection, purpose: Purpose, slices: Mapping[str, Sequence[SliceRow]]) -> int:
         """Write a new sweep's slices, by entry; returns the sweep's number. Older unfinished ones of the purpose go."""
-        connection.execute(delete(verification).where(self._unfinished(purpose)))
+        self._forget_unfinished(connection, purpose)
         newest = select(func.max(verification.c.sweep)).where(verification.c.pipeline == self.name)
         sweep = (connection.execute(newest).scalar() or 0) + 1
         rows = [
@@ -122,7 +122,7 @@ class Verifications:
         for result in results:
             mine = self._of(entry, sweep) & (verification.c.slice == result.number)
             values = {"rows": result.rows, "differences": result.differences, "unsettled": result.unsettled}
-            connection.execute(update(verification).where(mine).values(**values, done_at=func.clock_timestamp()))
+            connection.execute(update(verification).where(mine).values(**values, done_at=clock()))
 
     def finish(self, connection: Connection, sweep: int, entry: str) -> None:
         """The entry's slices are all done: older sweeps of it are forgotten, and what was not found again is gone."""
@@ -135,8 +135,8 @@ class Verifications:
             verification.c.sweep < sweep,
             verification.c.done_at.is_not(None),
         )
-        finished = select(verification.c.sweep).where(self._left(entry)).distinct()
-        connection.execute(delete(verification).where(older, verification.c.sweep.not_in(finished)))
+        left = set(connection.execute(select(verification.c.sweep).where(self._left(entry)).distinct()).scalars())
+        connection.execute(delete(verification).where(older, verification.c.sweep.not_in(sorted(left))))
 
     def sweeps(self, connection: Connection) -> list[SweepRow]:
         """Every entry in every sweep that is kept, the newest sweep first."""
@@ -144,9 +144,9 @@ class Verifications:
         query = select(
             verification.c.entry,
             verification.c.sweep,
-            func.bool_and(verification.c.done_at.is_not(None)).label("done"),
+            (func.count() == func.count(verification.c.done_at)).label("done"),
             began.label("began"),
-            extract("epoch", func.clock_timestamp() - began).label("age_s"),
+            clock().label("now"),
             func.sum(verification.c.rows).label("rows"),
             func.sum(verification.c.differences).label("differences"),
             func.sum(verification.c.unsettled).label("unsettled"),
@@ -155,6 +155,12 @@ class Verifications:
             query.group_by(verification.c.entry, verification.c.sweep).order_by(verification.c.sweep.desc())
         )
         return [_sweep(row) for row in rows]
+
+    def _forget_unfinished(self, connection: Connection, purpose: Purpose) -> None:
+        unfinished = select(verification.c.sweep).where(self._unfinished(purpose)).distinct()
+        sweeps = sorted(connection.execute(unfinished).scalars())
+        mine = and_(verification.c.pipeline == self.name, verification.c.sweep.in_(sweeps))
+        connection.execute(delete(verification).where(mine))
 
     def _of(self, entry: str, sweep: int) -> ColumnElement[bool]:
         return and_(verification.c.pipeline == self.name, verification.c.entry == entry, verification.c.sweep == sweep)
@@ -179,8 +185,8 @@ class Verifications:
 
 def _sweep(row: Any) -> SweepRow:
     return SweepRow(
-        row.entry, row.sweep, row.done, row.began, float(row.age_s), int(row.rows), int(row.differences),
-        int(row.unsettled),
+        row.entry, row.sweep, bool(row.done), row.began, (row.now - row.began).total_seconds(), int(row.rows),
+        int(row.differences), int(row.unsettled),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from connectors.postgresql.transaction import PostgresTransaction
 from connectors.seams import MissingGrant, Names
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
+from connectors.wire import WireColumn
 from mappers.mapping import Entry, Table
 
 IDLE_S = 30
@@ -97,10 +98,10 @@ class PostgresTarget(SqlTarget):
         with self.raw() as raw:
             return locale_of(raw)
 
-    def known_types(self, table: Table, columns: Sequence[str]) -> dict[str, str]:
+    def known_types(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
         """Source column -> the type it is staged as: its own where the target has the same, else text."""
         with self.raw() as raw:
-            return {name: _known_type(raw, table, name) for name in columns}
+            return {wire.name: _known_type(raw, table, wire.name) for wire in wires}
 
     def describe(self, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
         """Prepare the entry's projection: (target column, type the engine gives its expression).

@@ -143,7 +143,7 @@ class Reader:
 
                 yield Side(shape, rows, reading.ask)
                 return
-            with self._target.begin() as transaction:
+            with self._target.begin(reading=True) as transaction:
                 transaction.prepare()
                 yield Side(shape, _Staging(shape, reading, transaction).rows, transaction.rows)
 
@@ -151,7 +151,7 @@ class Reader:
     def target(self, shape: Shape) -> Iterator[Side]:
         """The target's rows at a new snapshot."""
         d = shape.dialect
-        with self._target.begin(one_snapshot=True) as transaction:
+        with self._target.begin(one_snapshot=True, reading=True) as transaction:
             transaction.prepare()
 
             def rows(part: Range) -> Rows:
@@ -171,7 +171,7 @@ class Reader:
                 found = reading.ask(compare.contents(d, entry, rows, [*rows.origin, f"s.{compare.VERSION}"]))
                 return {tuple(row[:width]): _seen(entry, row[width], row[width + 1 :]) for row in found}
             read = list(reading.versions(mapped.table, mapped.form, mapped.columns, keys).items())
-        with self._target.begin() as transaction:
+        with self._target.begin(reading=True) as transaction:
             staged: list[StagedText] = [(number, False, row) for number, (_, (_, row)) in enumerate(read)]
             rows = compare.projected(d, mapped, entry, transaction.stage_text(mapped, staged), staged=True)
             found = transaction.rows(compare.contents(d, entry, rows, [f"s.{NUMBER}"]))
@@ -184,7 +184,7 @@ class Reader:
         d = shape.dialect
         rows = compare.stored(d, shape.entry, compare.target_among(d, shape.entry, keys))
         query = compare.contents(d, shape.entry, rows, [compare.target_version(d, shape.entry)])
-        with self._target.begin() as transaction:
+        with self._target.begin(reading=True) as transaction:
             found = [_seen(shape.entry, row[0], row[1:]) for row in transaction.rows(f"{query} WHERE {rows.where}")]
         return {row.key: row for row in found if row.key is not None}
 
@@ -225,7 +225,7 @@ class Reader:
         if shape.aligned:
             return source, source
         table = replace(entry.target, rows_estimate=rows)
-        with self._target.begin() as transaction:
+        with self._target.begin(reading=True) as transaction:
             return source, transaction.bounds(table, entry.key, slice_rows, SAMPLE_ABOVE_ROWS)
 
 

@@ -17,7 +17,9 @@ from connectors.sql.dialect import Dialect
 from connectors.sql.stage import Stage
 from connectors.sql.transaction import STAGES, SqlTransaction, committed
 from connectors.tables import MappedTable
+from connectors.wire import WireColumn
 from mappers.mapping import Entry, Table
+from mappers.types import widens
 
 
 class SqlTarget(ABC):
@@ -51,6 +53,12 @@ class SqlTarget(ABC):
     def one_snapshot(self, connection: Connection) -> None:
         """Let the connection's next transaction see the target as it is at its first statement, to its end."""
 
+    def reading(self, connection: Connection) -> None:  # noqa: B027
+        """The connection's next transaction writes staging tables at most. Before it."""
+
+    def hurried(self, connection: Connection, lock_timeout_s: float) -> None:  # noqa: B027
+        """How long the connection's next transaction may wait to begin. Before it."""
+
     @abstractmethod
     def patience(self, connection: Connection, lock_timeout_s: float) -> None:
         """Within the transaction: how long a lock is waited for, and that the session is not left idle for ever."""
@@ -77,8 +85,20 @@ class SqlTarget(ABC):
         """The database's locale; two databases of one engine with the same one agree on lower() and on order."""
 
     @abstractmethod
-    def known_types(self, table: Table, columns: Sequence[str]) -> dict[str, str]:
-        """Source column -> the type it is staged as: the target's type for the same values, else text."""
+    def known_types(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
+        """Source column -> the type it is staged as: the target's type for the same values, else text.
+
+        wires: the columns as they travel; their types are in the source's own spelling.
+        """
+
+    def widens(self, made: str, wanted: str) -> bool:
+        """Whether every value of the type `made`, as `describe` names it, is kept by a column of the type `wanted`."""
+        return widens(made, wanted)
+
+    def obstacles(self, entry: Entry) -> list[tuple[str, str]]:
+        """(what, how to mend it) of everything about the target table by which the engine would not keep rows exactly,
+        besides types, rights and foreign keys."""
+        return []
 
     @abstractmethod
     def describe(self, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
@@ -92,13 +112,16 @@ class SqlTarget(ABC):
         self.engine.dispose()
 
     @contextmanager
-    def begin(self, *, one_snapshot: bool = False) -> Iterator[SqlTransaction]:
+    def begin(self, *, one_snapshot: bool = False, reading: bool = False) -> Iterator[SqlTransaction]:
         """One transaction, committed at the end of the block, rolled back on any error.
 
-        one_snapshot: all of it sees one state of the target. Raises TransientError when the server goes away, also
-        where it is unknown whether the COMMIT was carried out.
+        one_snapshot: all of it sees one state of the target. reading: it writes staging tables at most, so that an
+        engine with one writer lets it run beside that. Raises TransientError when the server goes away, also where it
+        is unknown whether the COMMIT was carried out.
         """
         with self._connection() as connection:
+            if reading:
+                self.reading(connection)
             if one_snapshot:
                 self.one_snapshot(connection)
             transaction = self.transaction(connection)
@@ -120,6 +143,7 @@ class SqlTarget(ABC):
         with self._connection() as connection:
             if one_snapshot:
                 self.one_snapshot(connection)
+            self.hurried(connection, lock_timeout_s)
             outer = connection.begin()
             try:
                 self.patience(connection, lock_timeout_s)

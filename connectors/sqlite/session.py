@@ -29,8 +29,8 @@ PINNED: Mapping[str, Value] = {
 """What decides what a statement means or is worth. The journal mode is the file's own, and set to WAL once: readers see
 the last commit while the one writer works."""
 
-MINIMUM = (3, 35)
-"""The first release with RETURNING; ON CONFLICT and window functions are older."""
+MINIMUM = (3, 37)
+"""The first release with STRICT tables; RETURNING, ON CONFLICT and window functions are older."""
 
 BEGIN = "changeover_begin"
 """Execution option of a connection: how its transactions begin. IMMEDIATE, unless it says DEFERRED: for readers."""

@@ -50,7 +50,7 @@ def add(commands: Commands) -> None:
 
 def _list(options: argparse.Namespace) -> None:
     parts = parts_of(options)
-    with parts.target.begin() as transaction:
+    with parts.target.begin(reading=True) as transaction:
         letters = (
             parts.control.dead_letters.list(transaction.control, table=options.table, everything=options.all)
             if parts.control.exists(transaction.control)
@@ -106,12 +106,12 @@ def _open(parts: Parts, ids: Sequence[int], table: str) -> list[Letter]:
         if settled:
             raise FatalError(f"settled already: dead letter {', '.join(map(str, settled))}")
         return letters
-    with parts.target.begin() as transaction:
+    with parts.target.begin(reading=True) as transaction:
         return parts.control.dead_letters.list(transaction.control, table=table)
 
 
 def _wanted(parts: Parts, ids: Sequence[int]) -> list[Letter]:
-    with parts.target.begin() as transaction:
+    with parts.target.begin(reading=True) as transaction:
         found = parts.control.dead_letters.list(transaction.control, ids=ids)
     missing = sorted(set(ids) - {letter.id for letter in found})
     if missing:

@@ -10,9 +10,9 @@ from connectors.kafka.connect import Connect
 from connectors.kafka.topics import admin_client, table_topics
 from connectors.postgresql.doctor import READ_ONLY
 from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.target import PostgresTarget
 from connectors.tables import MappedTable
 from daemon.doctor.gather import Sides as DoctorSides
+from daemon.engines import target_of
 from daemon.explain.gather import Sides
 from daemon.plan.batch import BatchBench
 from daemon.plan.gather import Bench
@@ -33,11 +33,11 @@ HARMLESS_S = 5
 
 def harmless(parts: Parts) -> DoctorSides:
     """Everything that `doctor` asks, through sessions that cannot write and that wait for nothing for long."""
-    source, target, kafka = parts.config.source, parts.config.target, parts.config.kafka
+    source, kafka = parts.config.source, parts.config.kafka
     connect = parts.config.connect
     return DoctorSides(
         PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
-        PostgresTarget(target.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+        target_of(parts.config.target, timeout_s=HARMLESS_S, read_only=True),
         Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
         Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
         parts.control,

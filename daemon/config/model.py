@@ -74,6 +74,13 @@ class Config(Section):
                 data[section] = _with_defaults(data[section], defaults)
         return data
 
+    @model_validator(mode="after")
+    def _place_tables(self) -> Config:
+        """A bare table name is in its engine's default schema."""
+        for spec in self.tables:
+            spec.place("public", self.target.default_schema)
+        return self
+
     def locate(self, error: ConfigError) -> ConfigError:
         """The same problems as lines of the file this came from; for what the catalogues tell later on."""
         return self._located.error(error.problems) if self._located else error

@@ -228,7 +228,7 @@ def await_taken(parts: Parts, digest: str, limit_s: float) -> str:
     found: list[str] = []
 
     def newest() -> AuditRow | None:
-        with parts.target.begin() as transaction:
+        with parts.target.begin(reading=True) as transaction:
             return parts.control.audit.newest(transaction.control, ACTION)
 
     first = newest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -36,6 +37,15 @@ def _http(url: str) -> str:
     return url.rstrip("/")
 
 
+def _sqlite(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if not text.startswith("sqlite:///") or text == "sqlite:///" or text == "sqlite:///:memory:" or "?" in text:
+        raise ValueError("wrong value (expected sqlite:////absolute/path/to/file)")
+    return url
+
+
+_TARGET_URLS: dict[str, Callable[[SecretStr], SecretStr]] = {"postgresql": _postgresql, "sqlite": _sqlite}
+_DEFAULT_SCHEMAS = {"postgresql": "public", "sqlite": "main"}
 PostgresqlUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
 HttpUrl = Annotated[str, AfterValidator(_http)]
 Setting = str | int | float | bool
@@ -76,9 +86,25 @@ class SourceSection(Section):
 class TargetSection(Section):
     """The new store."""
 
-    kind: Literal["postgresql"] = Field(description="Engine of the new database")
-    url: PostgresqlUrl = Field(description="postgresql://user@host:port/database, as seen from this process")
-    connect_timeout_s: int = Field(default=10, ge=1, le=300, description="Seconds to wait for a connection")
+    kind: Literal["postgresql", "sqlite"] = Field(description="Engine of the new database")
+    url: SecretStr = Field(
+        description="postgresql://user@host:port/database, or sqlite:////absolute/path/to/file, as seen from this "
+        "process"
+    )
+    connect_timeout_s: int = Field(
+        default=10, ge=1, le=300, description="Seconds to wait for a connection; of SQLite, for the other writer"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _of_its_kind(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        check = _TARGET_URLS.get(info.data.get("kind", ""))
+        return check(url) if check else url
+
+    @property
+    def default_schema(self) -> str:
+        """Where a table without a schema is."""
+        return _DEFAULT_SCHEMAS[self.kind]
 
 
 class KafkaSection(Section):

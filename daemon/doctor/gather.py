@@ -19,6 +19,7 @@ from connectors.postgresql.doctor import SourceState, TargetState, source_state,
 from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
+from connectors.sql.target import SqlTarget
 from daemon.config.errors import dotted
 from daemon.config.model import Config
 from daemon.connector.plan import plan_of
@@ -48,7 +49,7 @@ class Sides:
     """What is asked. Every session only reads. connect: None where the configuration has no such section."""
 
     source: PostgresSource
-    target: PostgresTarget
+    target: SqlTarget
     cluster: Cluster
     connect: Connect | None
     control: ControlStore
@@ -121,13 +122,14 @@ def _source(case: Case, sides: Sides, old_s: float) -> SourceState:
 
 
 def _target(case: Case, sides: Sides, old_s: float) -> TargetState:
+    assert isinstance(sides.target, PostgresTarget)
     with sides.target.raw() as raw:
         names = case.target_names.values()
         return target_state(raw, server_of(sides.target.url), names, DEFAULT_SCHEMA, old_s)
 
 
 def _control(sides: Sides) -> ControlState:
-    with sides.target.begin() as transaction:
+    with sides.target.begin(reading=True) as transaction:
         return control_state(transaction.control, sides.control)
 
 

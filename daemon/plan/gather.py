@@ -63,13 +63,13 @@ def _rows(source: PostgresSource, mapped: MappedTable) -> tuple[int, bool]:
 
 
 def _not_empty(target: SqlTarget, mapped: MappedTable) -> list[str]:
-    with target.begin() as transaction:
+    with target.begin(reading=True) as transaction:
         entries = [entry for entry in mapped.entries if entry.not_empty == "refuse"]
         return [entry.target.full_name for entry in entries if transaction.has_rows(entry.target)]
 
 
 def _chunks(bench: Bench) -> dict[str, list[ChunkRow]]:
-    with bench.target.begin() as transaction:
+    with bench.target.begin(reading=True) as transaction:
         if not bench.control.exists(transaction.control):
             return {}
         found: dict[str, list[ChunkRow]] = {}

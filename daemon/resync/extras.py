@@ -53,7 +53,7 @@ class Extras:
 
     def there(self, entry: Entry, keys: Sequence[Sequence[str]]) -> set[str]:
         """Those of the entry's target keys that have a row, in their JSON text form."""
-        with self._target.begin() as transaction:
+        with self._target.begin(reading=True) as transaction:
             return {name_of(key) for key in extras.there(transaction, entry, keys)} if keys else set()
 
     def _delete(self, mapped: MappedTable, entry: Entry, found: Sequence[extras.Extra]) -> int:

@@ -145,7 +145,7 @@ class Continuous(threading.Thread):
 
     def _backfilled(self) -> bool:
         duties = self._duties
-        with duties.target.begin() as transaction:
+        with duties.target.begin(reading=True) as transaction:
             chunks = duties.control.chunks.all(transaction.control)
         mine = [chunk for chunk in chunks if chunk.table in {table_of(entry) for entry in duties.entries}]
         return bool(mine) and all(chunk.state is ChunkState.DONE for chunk in mine)
@@ -167,7 +167,7 @@ class Continuous(threading.Thread):
         duties = self._duties
         session = duties.source.session(duties.slot)
         if self._known is None:
-            with duties.target.begin() as transaction:
+            with duties.target.begin(reading=True) as transaction:
                 self._known = Known.load(duties.control.pipeline.connector_session(transaction.control))
         before = self._known
         known, restarted = seen(before, session)

@@ -129,7 +129,7 @@ class Verifier:
 
     def _shapes(self, names: Sequence[str], purpose: Purpose) -> list[Shape]:
         """The entries to compare. The daemon's own sweeps leave paused tables out; a command says that they are."""
-        with self._around.target.begin() as transaction:
+        with self._around.target.begin(reading=True) as transaction:
             exists = self._around.control.exists(transaction.control)
             paused = self._around.control.tables.paused(transaction.control) if exists else frozenset()
         shapes = chosen(self._tables, names, self._around.target.dialect)
@@ -146,7 +146,7 @@ class Verifier:
     def check(self, shapes: Sequence[Shape]) -> None:
         """Whether these entries can be compared now. Raises NotReadyError or ConfigError, saying why not."""
         _, chunks = self._around.progress()
-        with self._around.target.begin() as transaction:
+        with self._around.target.begin(reading=True) as transaction:
             row = self._around.control.pipeline.get(transaction.control) if chunks else None
             stored = self._around.control.pipeline.fingerprints(transaction.control) if chunks else {}
         if row is None:
@@ -180,7 +180,7 @@ class Verifier:
         """The sweep's number, None for a sample, and its jobs: those of an unfinished sweep, or new ones."""
         verifications = self._around.control.verifications
         if wish.resume:
-            with self._around.target.begin() as transaction:
+            with self._around.target.begin(reading=True) as transaction:
                 found = verifications.unfinished(transaction.control, wish.purpose, wish.since)
             if found is not None:
                 sweep, slices = found

@@ -15,6 +15,8 @@ PROGRAM = ROOT / "deploy" / "local" / "stack"
 _UP_BOUND_S = 900
 """Long, because the first run fetches the software."""
 _COMMAND_BOUND_S = 180
+EXTRA_PARTS = "mariadb,registry,postgresql15"
+"""What only some tests use; one stack has everything."""
 
 
 class StackFailed(Exception):
@@ -22,7 +24,7 @@ class StackFailed(Exception):
 
 
 class Stack:
-    """One stack in one directory. Parts are source, target, kafka and connect."""
+    """One stack in one directory. Parts are source, target, kafka, connect, and those of EXTRA_PARTS."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
         self.directory = directory
@@ -31,13 +33,34 @@ class Stack:
         self.kafka = settings["KAFKA_BOOTSTRAP"]
         self.connect_url = settings["CONNECT_URL"]
         self.programs = Path(settings["PG_BIN"])
+        self._settings = settings
+
+    @property
+    def mariadb_url(self) -> str:
+        """A MariaDB server; its user may do everything."""
+        return self._extra("MARIADB_URL")
+
+    @property
+    def registry_url(self) -> str:
+        """The schema registry's Confluent interface."""
+        return self._extra("REGISTRY_URL")
+
+    @property
+    def source15_url(self) -> str:
+        """A second source server, PostgreSQL 15."""
+        return self._extra("SOURCE15_URL")
+
+    def _extra(self, name: str) -> str:
+        if name not in self._settings:
+            raise StackFailed(f"this stack has no {name}: deploy/local/stack up --with {EXTRA_PARTS}")
+        return self._settings[name]
 
     @classmethod
     def started(cls) -> Stack:
         """A new stack in a directory of its own. Raises StackFailed; leaves nothing behind then."""
         directory = Path(tempfile.mkdtemp(prefix="changeover-test-"))
         try:
-            return cls(directory, _settings(_command("up", directory, _UP_BOUND_S)))
+            return cls(directory, _settings(_command("up", directory, _UP_BOUND_S, "--with", EXTRA_PARTS)))
         except BaseException:
             _command("down", directory)
             shutil.rmtree(directory, ignore_errors=True)

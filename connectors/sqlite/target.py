@@ -1,0 +1,186 @@
+"""SQLite as a target: sessions on one file, their transactions, and what its schema says.
+
+One transaction writes at a time: it takes the file's write lock when it begins, and whoever comes meanwhile waits.
+Those that only read see the last commit, and hold nobody up.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+from connectors.seams import MissingGrant, Names
+from connectors.sql.target import SqlTarget
+from connectors.sqlite.catalogue import key_collations, load_functions, load_tables, triggers
+from connectors.sqlite.dialect import SQLITE
+from connectors.sqlite.functions import add_functions
+from connectors.sqlite.session import BEGIN, engine, path_of, server_of, target_errors
+from connectors.sqlite.stage import COLUMNS_MAX, SqliteStage, stage_of
+from connectors.sqlite.transaction import FAULTS, SqliteTransaction
+from connectors.sqlite.values import staged_type
+from connectors.tables import MappedTable
+from connectors.wire import WireColumn
+from mappers.affinity import ANY, Affinity, affinity, is_blob, widens
+from mappers.errors import FatalError, TransientError
+from mappers.expressions import plain_column
+from mappers.mapping import Entry, Table
+
+WAIT = "changeover_wait_s"
+"""Execution option of a connection: how long its transactions wait to begin."""
+
+
+class SqliteTarget(SqlTarget):
+    """Sessions on the target's file. timeout_s: how long a transaction waits for the one that writes.
+
+    read_only: sessions that cannot write.
+    """
+
+    dialect = SQLITE
+
+    def __init__(self, url: str, *, timeout_s: float = 10, read_only: bool = False) -> None:
+        self.url = url
+        self._timeout_s = timeout_s
+        self.enforces_triggers = False  # foreign keys are off; tables with triggers are refused (`obstacles`)
+        self.engine = engine(url, timeout_s=timeout_s, settings={"query_only": 1} if read_only else None)
+        event.listen(self.engine, "connect", _add_functions)
+        event.listen(self.engine, "begin", self._set_wait, insert=True)
+
+    @property
+    def where(self) -> str:
+        """The file, for messages."""
+        return f"target {server_of(self.url)}"
+
+    def stage_of(self, mapped: MappedTable) -> SqliteStage:
+        """The SQL of a mapped table's staging tables."""
+        return stage_of(mapped)
+
+    def transaction(self, connection: Connection) -> SqliteTransaction:
+        """The transaction on this connection, before it begins."""
+        return SqliteTransaction(connection, self.url)
+
+    @contextmanager
+    def raw(self) -> Iterator[sqlite3.Connection]:
+        """The driver's connection, in one transaction that reads."""
+        with self.begin(reading=True) as transaction:
+            assert isinstance(transaction, SqliteTransaction)
+            yield transaction.raw
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turns the driver's errors into the error tree; says who is in the way of a write."""
+        try:
+            with target_errors(self.url):
+                yield
+        except TransientError as error:
+            if "locked" not in error.what:
+                raise
+            what = f"database is locked: another process has been writing for {self._timeout_s:g} s"
+            hint = "end what else writes to the file, or make backfill.chunk_rows smaller"
+            raise TransientError(what, where=self.where, hint=hint) from error
+
+    def broken(self, connection: Connection) -> bool:
+        """Whether the connection is of no use any more: a file's never is."""
+        return False
+
+    def reading(self, connection: Connection) -> None:
+        """The next transaction takes no write lock; staging tables are not in the file."""
+        connection.execution_options(**{BEGIN: "DEFERRED"})
+
+    def one_snapshot(self, connection: Connection) -> None:
+        """Every transaction sees one state."""
+
+    def hurried(self, connection: Connection, lock_timeout_s: float) -> None:
+        """The only lock that a transaction waits for is the one at its begin."""
+        connection.execution_options(**{WAIT: lock_timeout_s})
+
+    def patience(self, connection: Connection, lock_timeout_s: float) -> None:
+        """Nothing is waited for within a transaction."""
+
+    def tables(self, names: Names | None = None) -> dict[str, Table]:
+        """The records of these tables, or of all of them; an unknown one is absent."""
+        with self.raw() as raw:
+            return load_tables(raw, names)
+
+    def missing_grants(self, names: Names, rights: Sequence[str]) -> list[MissingGrant]:
+        """What the user may not do with the file, for each table."""
+        path = path_of(self.url, "target")
+        if all(os.access(place, os.R_OK | os.W_OK) for place in (path, path.absolute().parent)):
+            return []
+        mend = f"give the user write access to {path} and to its directory, where SQLite keeps its log"
+        return [MissingGrant(f"{schema}.{name}", tuple(rights), False, mend) for schema, name in names]
+
+    def functions(self) -> frozenset[str]:
+        """Names of built-in functions that depend on their arguments alone."""
+        with self.raw() as raw:
+            return load_functions(raw)
+
+    def locale(self) -> str:
+        """SQLite knows ASCII's case and no locale."""
+        return "BINARY"
+
+    def known_types(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
+        """Source column -> its storage class, or the form of its text."""
+        if len(wires) > COLUMNS_MAX:
+            what = f"{len(wires)} columns are mapped, and SQLite can stage {COLUMNS_MAX}"
+            raise FatalError(what, where=table.full_name, hint="leave some out")
+        return {wire.name: staged_type(wire) for wire in wires}
+
+    def widens(self, made: str, wanted: str) -> bool:
+        """Whether a column keeps every such value as it is."""
+        return widens(made, wanted)
+
+    def describe(self, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
+        """Prepare the entry's projection: (target column, staged type of its expression)."""
+        expressions = ", ".join(column.expression.sql for column in entry.columns)
+        where = f" WHERE {entry.where.sql}" if entry.where else ""
+        try:
+            with self.raw() as raw:
+                raw.execute(f"EXPLAIN SELECT {expressions} FROM {stage_of(mapped).empty()} AS s{where}").fetchall()
+        except sqlite3.Error as error:
+            raise FatalError(str(error), where=self.where) from error
+        return [(column.name, _made(mapped, entry, column.name)) for column in entry.columns]
+
+    def obstacles(self, entry: Entry) -> list[tuple[str, str]]:
+        """Triggers, which SQLite fires for every session; keys that do not tell all values apart."""
+        with self.raw() as raw:
+            return [*_triggers(raw, entry), *_loose_keys(raw, entry)]
+
+    def _set_wait(self, connection: Connection) -> None:
+        wait_s = connection.get_execution_options().get(WAIT, self._timeout_s)
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(wait_s * 1000)}")
+
+
+def _add_functions(raw: sqlite3.Connection, record: Any) -> None:
+    record.info[FAULTS] = add_functions(raw)
+
+
+def _made(mapped: MappedTable, entry: Entry, name: str) -> str:
+    """The staged type of a source column; of an expression, that of the column it is written for."""
+    source = plain_column(entry.expression(name))
+    if source is not None:
+        return mapped.types[source]
+    wanted = entry.target.column(name).type
+    return "BLOB" if is_blob(wanted) else "TEXT" if affinity(wanted) is Affinity.NONE else affinity(wanted).value
+
+
+def _triggers(raw: sqlite3.Connection, entry: Entry) -> Iterator[tuple[str, str]]:
+    if found := triggers(raw, entry.target):
+        what = f"{entry.target.full_name} has triggers ({', '.join(found)}), which SQLite would fire for every row"
+        yield what, f"{'; '.join(f'DROP TRIGGER {name}' for name in found)}, and create them again after the cutover"
+
+
+def _loose_keys(raw: sqlite3.Connection, entry: Entry) -> Iterator[tuple[str, str]]:
+    """A key must compare by all of a value: two source rows would become one target row."""
+    for name in entry.key:
+        declared = entry.target.column(name).type
+        if declared == ANY:
+            yield f"{entry.target.full_name}.{name} identifies a row and has no type", "declare it, as TEXT or INTEGER"
+    loose = sorted(key_collations(raw, entry.target, entry.key) - {"BINARY"})
+    if loose:
+        what = f"the key {', '.join(entry.key)} of {entry.target.full_name} compares by {', '.join(loose)}"
+        yield what, "declare its columns without COLLATE: two source keys could be one there"
