@@ -1,7 +1,8 @@
 """Reads MariaDB's and MySQL's catalogue into the records of `mappers.mapping`. A table's schema is its database.
 
-Types are spelled as COLUMN_TYPE has them. MariaDB keeps json as longtext with a check: it is called json here, as MySQL
-calls it. Errors of the driver pass through as they are: callers run under `session.translated`.
+Types are spelled as COLUMN_TYPE has them, and text in another character set than utf8mb4 with that behind it. MariaDB
+keeps json as longtext with a check: it is called json here, as MySQL calls it. Errors of the driver pass through as they
+are: callers run under `session.translated`.
 """
 
 from __future__ import annotations
@@ -73,11 +74,27 @@ def load_tables(raw: Raw, names: Names | None = None) -> dict[str, Table]:
     return {table.full_name: table for table in made}
 
 
+def load_functions(raw: Raw) -> frozenset[str]:
+    """Names of the server's own functions, in lower case; empty where it has no list of them (MySQL)."""
+    if not is_mariadb(raw):
+        return frozenset()
+    with raw.cursor() as cursor:
+        cursor.execute("SELECT lower(FUNCTION) FROM information_schema.SQL_FUNCTIONS")
+        return frozenset(row[0] for row in cursor.fetchall())
+
+
 def labels_of(type_name: str) -> tuple[str, ...]:
     """The labels of an enum or set, as COLUMN_TYPE spells it; empty for other types."""
     if not type_name.startswith(("enum(", "set(")):
         return ()
     return tuple(label.replace("''", "'") for label in _LABEL.findall(type_name))
+
+
+def spelled(column_type: str, collation: str) -> str:
+    """A column's type, with the character set of a text that is not utf8mb4: varchar(20) character set latin1."""
+    charset = collation.partition("_")[0]
+    plain = not collation or charset == "utf8mb4" or column_type.startswith(("enum(", "set("))
+    return column_type if plain else f"{column_type} character set {charset}"
 
 
 def _table(row: Mapping[str, Any], checks: _ByTable, columns: Rows, indexes: Rows, keys: Rows, triggers: Rows) -> Table:
@@ -100,7 +117,7 @@ def _table(row: Mapping[str, Any], checks: _ByTable, columns: Rows, indexes: Row
 
 
 def _column(row: Mapping[str, Any], json: set[str]) -> Column:
-    kind = "json" if row["name"] in json and row["kind"] == "longtext" else row["type"]
+    kind = "json" if row["name"] in json and row["kind"] == "longtext" else spelled(row["type"], row["collation"])
     preset = row["preset"] not in (None, "NULL") or "auto_increment" in row["extra"]
     return Column(
         name=row["name"],

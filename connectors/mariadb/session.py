@@ -16,10 +16,11 @@ from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from connectors.mariadb.errors import translate
+from connectors.mariadb.infile import Connection
 from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
 
 Value = str | int | float
-Raw: TypeAlias = "pymysql.connections.Connection[Any]"
+Raw: TypeAlias = Connection
 """The driver's connection."""
 
 SQL_MODE = (
@@ -106,7 +107,7 @@ def connect(
     """
     parts = parse(url, side)
     with translated(side, url):
-        raw = pymysql.connect(
+        raw = Connection(
             **_place(parts),
             user=parts.username or "",
             password=(parts.password or "").encode(),

@@ -42,6 +42,12 @@ class Values(Protocol):
     def equal(self, type_name: str, one: str | None, other: str | None) -> bool:
         """Whether two texts of `text` stand for equal values. Not SQL."""
 
+    def match(self, held: str, value: str, column: Column) -> str:
+        """Whether the target's column holds exactly this value, in the form that the column's index looks up."""
+
+    def collides(self, held: str, value: str, column: Column) -> str:
+        """Whether a unique index over the column would take the two for one."""
+
     def order(self, column: Column) -> str:
         """A name for the column's order where no locale decides it: the same for every engine that has it; else ""."""
 

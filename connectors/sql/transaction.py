@@ -83,6 +83,14 @@ class SqlTransaction(ABC):
         """Empty a staging table."""
         self.run(f"DELETE FROM {name}")
 
+    def write(self, entry: Entry, statement: str) -> int:
+        """Run a statement that writes the entry's target table; returns how many rows it wrote."""
+        return self.run(statement)
+
+    def upsert(self, entry: Entry, relation: str, *, sparing: bool = False) -> int:
+        """Write the rows of the relation that travelled whole; returns how many it wrote."""
+        return sum(self.write(entry, s) for s in merge.upsert(self.dialect, entry, relation, sparing=sparing))
+
     # -- the same for all ------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -138,8 +146,8 @@ class SqlTransaction(ABC):
         filtered = self._ordinals(query) if query else []
         written = removed = 0
         for entry in mapped.entries:
-            removed += self.run(merge.delete(self.dialect, entry, relation, everything=replace))
-            written += sum(map(self.run, merge.upsert(self.dialect, entry, relation, sparing=True)))
+            removed += self.write(entry, merge.delete(self.dialect, entry, relation, everything=replace))
+            written += self.upsert(entry, relation, sparing=True)
         return Merged(filtered, written, removed)
 
     def add_keys(self, mapped: MappedTable, keys: Sequence[Sequence[str]]) -> int:
@@ -199,6 +207,7 @@ class SqlTransaction(ABC):
         still has such a value there: then the conflict is the data's own.
         """
         stage = self._prepared(mapped)
+        self.run(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}")  # what a rollback may have left there
         stage.load_text((HOLDER, gone, values) for _, gone, values in holders)
         for entry, unique in _uniques(mapped):
             relation = _within(stage.typed(stage.text_name), span, HOLDER)
@@ -211,18 +220,18 @@ class SqlTransaction(ABC):
                 )
         mine = _within(stage.typed(stage.text_name), (HOLDER, HOLDER))
         for entry in mapped.entries:
-            self.run(merge.delete(self.dialect, entry, mine, everything=True))
+            self.write(entry, merge.delete(self.dialect, entry, mine, everything=True))
         self.run(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}")
 
     def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:
         """Remove the rows of one target table with these target keys, in text form."""
         if keys:
-            self.run(self.dialect.writes.delete_where(entry, compare.target_among(self.dialect, entry, keys)))
+            self.write(entry, self.dialect.writes.delete_where(entry, compare.target_among(self.dialect, entry, keys)))
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""
         for entry in mapped.entries:
-            self.run(f"DELETE FROM {qualified(entry.target)}")
+            self.write(entry, f"DELETE FROM {qualified(entry.target)}")
 
     def has_rows(self, table: Table) -> bool:
         """Whether the table holds any row."""
@@ -232,13 +241,18 @@ class SqlTransaction(ABC):
         """Insert these rows of the text table, or all of them: rows that the target does not have yet."""
         relation = _within(self.text_relation(mapped), span)
         for entry in mapped.entries:
-            self.run(merge.insert(self.dialect, entry, relation))
+            self.write(entry, merge.insert(self.dialect, entry, relation))
 
     def staged_text(self, mapped: MappedTable, number: int) -> TextRow:
         """One row of the text table, as it came."""
         columns = ", ".join(f"c{index}" for index in range(len(mapped.columns)))
         (row,) = self.rows(f"SELECT {columns} FROM {self._prepared(mapped).text_name} WHERE n = {int(number)}")
         return tuple(row)
+
+    def unmade(self, mapped: MappedTable, entry: Entry, rows: str, batch: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Those of `rows`, a SELECT over the entry's target table, that no key in the text table makes."""
+        made = f"SELECT 1 FROM {self.text_relation(mapped)} AS s WHERE {merge.made_by(self.dialect, entry)}"
+        yield from self.batches(f"{rows} WHERE NOT EXISTS ({made})", batch)
 
     def prepare_text(self, mapped: MappedTable) -> str:
         """Make sure the text table exists and is empty; returns its name."""
@@ -260,13 +274,12 @@ class SqlTransaction(ABC):
         filtered = self._ordinals(query) if query else []
         for entry in mapped.entries:
             if deletes or entry.where is not None or not entry.key_is_derived:
-                self.run(merge.delete(d, entry, relation, everything=everything))
-            for statement in merge.upsert(d, entry, relation):
-                self.run(statement)
+                self.write(entry, merge.delete(d, entry, relation, everything=everything))
+            self.upsert(entry, relation)
             for group, missing in enumerate(groups, start=1):
                 update = merge.update(d, entry, relation, group, affected(entry, missing).untouched)
                 if update:
-                    self.run(update)
+                    self.write(entry, update)
         return filtered
 
     def _ordinals(self, query: str) -> list[int]:

@@ -61,6 +61,12 @@ class SqliteValues:
         """Whether the texts are the same."""
         return one == other
 
+    def match(self, held: str, value: str, column: Column) -> str:
+        """Equality, which is what an index looks up."""
+        return f"{held} = {value}"
+
+    collides = match
+
     def order(self, column: Column) -> str:
         """Integers, and text by its UTF-8 bytes."""
         kind = affinity(column.type)

@@ -16,8 +16,8 @@ from decimal import Decimal
 from math import isnan
 from typing import Any
 
-from connectors.sqlite.arrays import elements
-from connectors.sqlite.calendar import DAY_US, EPOCH_ORDINAL, day_text, days_of, moment_text, time_text
+from connectors.arrays import elements
+from connectors.calendar import DAY_US, EPOCH_ORDINAL, day_text, days_of, moment_text, time_text
 from connectors.wire import INFINITY_US, Wire, WireColumn
 
 Convert = Callable[[Any], Any]
