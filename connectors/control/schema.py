@@ -24,7 +24,7 @@ from sqlalchemy.schema import SchemaItem
 
 from connectors.chunks import LEDGER_FIELDS
 from connectors.control.dialects import MARIADB, POSTGRESQL, SQLITE, clock, now
-from connectors.control.types import NUMBER, KeyText, LongText, UtcDateTime
+from connectors.control.types import LONG_TEXT, NUMBER, UtcDateTime, key_text
 
 VERSION = 2
 """Raised with every change of the tables; `ControlStore.ensure` upgrades older ones and refuses newer ones."""
@@ -32,10 +32,10 @@ VERSION = 2
 DEFAULT_SCHEMA = "changeover"
 metadata = MetaData(schema=DEFAULT_SCHEMA)
 
-PIPELINE, TABLE, ENTRY, TOPIC = KeyText(128), KeyText(520), KeyText(1024), KeyText(512)
-KEY = KeyText(3072 - 128 - 520)
+PIPELINE, TABLE, ENTRY, TOPIC = key_text(128), key_text(520), key_text(1024), key_text(512)
+KEY = key_text(3072 - 128 - 520)
 """What is left of the 3072 bytes that a key of InnoDB may have."""
-Text = LongText
+Text = LONG_TEXT
 NOTHING = text("('')")
 """The empty text as a default: MySQL takes one of a long text in parentheses only."""
 

@@ -41,40 +41,38 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class KeyText(TypeDecorator[str]):
+class _Bytes(TypeDecorator[str]):
+    """The bytes of a text's UTF-8."""
+
+    impl = mysql.VARBINARY
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return value.encode() if value is not None else None
+
+    def process_result_value(self, value: bytes | str | None, dialect: Dialect) -> str | None:
+        return value.decode() if isinstance(value, bytes) else value
+
+
+class _Long(TypeDecorator[str]):
+    """Text of any length; the two servers call the collation that neither folds nor pads by different names."""
+
+    impl = mysql.LONGTEXT
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
+        return dialect.type_descriptor(mysql.LONGTEXT(charset="utf8mb4", collation=collation))
+
+
+LONG_TEXT = Text().with_variant(_Long(), *MYSQL)
+"""Text of any length, compared by code points."""
+
+
+def key_text(most: int) -> Text:
     """Text that a key or an index is made of, compared by code points and nothing else.
 
     most: bytes of UTF-8, where the engine wants to know. MariaDB's collations fold case, or ignore what trails, and
     reserve four bytes a character of the 3072 that a key may have: there the bytes are stored.
     """
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Bytes on MariaDB, text elsewhere."""
-        return dialect.type_descriptor(mysql.VARBINARY(self.most)) if dialect.name in MYSQL else self.impl_instance
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return value.encode() if value is not None and dialect.name in MYSQL else value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
-        return value.decode() if isinstance(value, bytes) else value
-
-
-class LongText(TypeDecorator[str]):
-    """Text of any length, compared by code points."""
-
-    impl = Text
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """MariaDB and MySQL call the collation that neither folds nor pads by different names."""
-        if dialect.name not in MYSQL:
-            return self.impl_instance
-        collation = "utf8mb4_nopad_bin" if getattr(dialect, "is_mariadb", False) else "utf8mb4_0900_bin"
-        return dialect.type_descriptor(mysql.LONGTEXT(charset="utf8mb4", collation=collation))
+    return Text().with_variant(_Bytes(most), *MYSQL)

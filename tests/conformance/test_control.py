@@ -21,8 +21,7 @@ from connectors.control.store import ControlStore
 from connectors.control.verification import Purpose, SliceResult, SliceRow
 from connectors.snapshot import Snapshot
 from mappers.errors import FencedError, TransientError
-from tests.support.control_sites import KINDS, SQLITE, Site, site_of
-from tests.support.stack import Stack
+from tests.support.control_sites import SQLITE, WHERE_ROWS_LOCK, Site
 
 ODD = (
     '["a"]',
@@ -49,20 +48,6 @@ ODD = (
 """Texts that differ, whatever an engine's collations think of them."""
 SEEN = Snapshot(100, 110, frozenset({103, 105}))
 _NAMES = count(1)
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Every engine in turn, with a control schema."""
-
-    def stack() -> Stack:
-        found: Stack = request.getfixturevalue("stack")
-        return found
-
-    with site_of(request.param, stack, tmp_path_factory.mktemp("control")) as made:
-        with made.begin() as connection:
-            ControlStore("first").ensure(connection)
-        yield made
 
 
 @pytest.fixture
@@ -99,12 +84,6 @@ def undone(site: Site, act: Callable[[Connection], object]) -> None:
 
     with pytest.raises(ZeroDivisionError), site.begin() as db:
         failing(db)
-
-
-def only_where_rows_lock(site: Site) -> None:
-    """A SQLite file has one writer at a time: there is no second one to be let through."""
-    if site.kind == SQLITE:
-        pytest.skip("one writer")
 
 
 def started(control: ControlStore, connection: Connection, *tables: str) -> None:
@@ -314,8 +293,8 @@ def test_a_batch_locks_its_partitions_alone(site: Site, control: ControlStore) -
     granted(site, lambda other: control.positions.lock_table(other, "public.a"))
 
 
+@WHERE_ROWS_LOCK
 def test_a_batch_leaves_other_partitions_alone(site: Site, control: ControlStore) -> None:
-    only_where_rows_lock(site)
     placed(site, control)
     with site.begin() as db:
         control.positions.lock(db, at(FIRST, MESSAGES))
@@ -427,8 +406,8 @@ def test_the_next_chunk_is_of_the_tables_and_states_asked_for(db: Connection, co
     assert control.chunks.next(db, ["b"], [ChunkState.DONE]) is None
 
 
+@WHERE_ROWS_LOCK
 def test_workers_skip_what_others_are_claiming(site: Site, control: ControlStore) -> None:
-    only_where_rows_lock(site)
     planned(site, control, "a", "b")
 
     def take(db: Connection) -> tuple[str, int]:
@@ -460,8 +439,8 @@ def test_what_the_stream_shares_is_not_claimed(site: Site, control: ControlStore
     granted(site, claim)
 
 
+@WHERE_ROWS_LOCK
 def test_sharing_some_chunks_waits_for_no_other(site: Site, control: ControlStore) -> None:
-    only_where_rows_lock(site)
     planned(site, control, "a")
     with site.begin() as db:
         row = control.chunks.all(db)[1]

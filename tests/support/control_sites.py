@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
 
@@ -20,6 +21,8 @@ from tests.support.databases import open_url, with_database
 from tests.support.stack import Stack
 
 POSTGRESQL, MARIADB, SQLITE = KINDS = ("postgresql", "mariadb", "sqlite")
+WHERE_ROWS_LOCK = pytest.mark.parametrize("site", [POSTGRESQL, MARIADB], indirect=True, scope="module")
+"""A SQLite file has one writer at a time: there is no second one to be let through."""
 _IMPATIENT: Mapping[str, dict[str, Any]] = {
     POSTGRESQL: {"settings": {"lock_timeout": "50"}},
     MARIADB: {"settings": {"innodb_lock_wait_timeout": 0}},
