@@ -1,8 +1,8 @@
 """Reads MariaDB's and MySQL's catalogue into the records of `mappers.mapping`. A table's schema is its database.
 
 Types are spelled as COLUMN_TYPE has them, and text in another character set than utf8mb4 with that behind it. MariaDB
-keeps json as longtext with a check: it is called json here, as MySQL calls it. Errors of the driver pass through as they
-are: callers run under `session.translated`.
+keeps json as longtext with a check: it is called json here, as MySQL calls it. Errors of the driver pass through as
+they are: callers run under `session.translated`.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ TEXT = "longtext"
 _INFINITE = ("infinity", "-infinity")
 _EPOCH = datetime(1970, 1, 1)
 _ZONED = re.compile(r"(\d{4,}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,6})?)(?:Z|\+00|\+00:00)( BC)?")
+_PADDED = re.compile(r"(?:character|char|bpchar)\b(?! varying)")
 _SIZED = re.compile(
     r"(?P<name>numeric|character varying|character|timestamp(?=.* time zone)|time(?=.* time zone))"
     r"\((?P<first>\d+)(?:,\s*(?P<second>-?\d+))?\)(?: with(?:out)? time zone)?"
@@ -98,8 +99,22 @@ def value(stored: str, column: WireColumn, staged: str) -> str:
         return f"CAST(CONV(HEX({stored}), 16, 10) AS UNSIGNED)"
     if column.kind in (Wire.INT, Wire.BYTES):
         return stored
+    if column.kind is Wire.TEXT:
+        stored = _plain(stored, column.type)
     cast = _casts(kind)
     return f"CAST({stored} AS {cast})" if cast else stored
+
+
+def _plain(stored: str, type_name: str) -> str:
+    """SQL: the text without what says nothing: UTC's offset, a char's padding, zeros of a number of any scale."""
+    if type_name.startswith("timestamp"):
+        return f"IF({stored} LIKE '%+00', LEFT({stored}, CHAR_LENGTH({stored}) - 3), {stored})"
+    if _PADDED.match(type_name):
+        return f"TRIM(TRAILING ' ' FROM {stored})"
+    if type_name == "numeric":
+        trimmed = f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {stored}))"
+        return f"IF(LOCATE('.', {stored}) > 0, {trimmed}, {stored})"
+    return stored
 
 
 def _casts(kind: Type) -> str:
@@ -122,7 +137,10 @@ def from_wire(column: WireColumn) -> Convert | None:
     if column.kind is Wire.ARRAY:
         convert = _element(column)
         return lambda items: _json([None if item is None else convert(item) for item in items])
-    return _FROM_WIRE.get(column.kind) or _normal(column)
+    found = _FROM_WIRE.get(column.kind)
+    if column.kind is Wire.TEXT and column.type.startswith(("numeric", "decimal")):
+        return plain_decimal
+    return _zoned if column.kind is Wire.TEXT and column.type.startswith("timestamp") else found
 
 
 def from_text(column: WireColumn) -> Convert | None:
@@ -130,7 +148,12 @@ def from_text(column: WireColumn) -> Convert | None:
     if column.kind is Wire.ARRAY:
         convert = _text_element(column)
         return lambda text: _json(elements(text, convert))
-    return _bytes if column.kind is Wire.BYTES else _normal(column)
+    return _bytes if column.kind is Wire.BYTES else None
+
+
+def keeps_text(column: WireColumn) -> bool:
+    """Whether the source's own text can be told from what is stored, of the text table."""
+    return column.kind is not Wire.ARRAY
 
 
 def text_of(stored: str, column: WireColumn) -> str:
@@ -138,33 +161,15 @@ def text_of(stored: str, column: WireColumn) -> str:
     return rf"CONCAT('\\x', LOWER(HEX({stored})))" if column.kind is Wire.BYTES else f"CAST({stored} AS CHAR)"
 
 
-def _normal(column: WireColumn) -> Convert | None:
-    """What makes one text of a value's several; None where it has one alone."""
-    if column.kind is not Wire.TEXT:
-        return None
-    if column.type.startswith(("numeric", "decimal")):
-        scaled = "(" in column.type
-        return lambda text: plain_decimal(text, trimmed=not scaled)
-    if column.type.startswith("timestamp"):
-        return _zoned
-    return _unpadded if re.match(r"(?:character|char|bpchar)\b(?! varying)", column.type) else None
-
-
-def plain_decimal(text: str, *, trimmed: bool) -> str:
-    """A plain decimal number. trimmed: of no digits to spare, for numbers that keep their own scale."""
-    if "e" in text or "E" in text:
-        text = format(Decimal(text), "f")
-    return text.rstrip("0").rstrip(".") if trimmed and "." in text else text
+def plain_decimal(text: str) -> str:
+    """A decimal number without an exponent."""
+    return format(Decimal(text), "f") if "E" in text or "e" in text else text
 
 
 def _zoned(text: str) -> str:
-    """A moment in UTC, without saying so; anything else stays, and is refused."""
+    """A moment in UTC as PostgreSQL writes it, but for the offset; anything else stays, and is refused."""
     found = _ZONED.fullmatch(text)
     return f"{found[1]} {found[2]}{found[3] or ''}" if found else text
-
-
-def _unpadded(text: str) -> str:
-    return text.rstrip(" ")
 
 
 def _bytes(text: str) -> bytes:
@@ -193,9 +198,8 @@ def _json(values: object) -> str:
 def _element(column: WireColumn) -> Callable[[Any], Any]:
     """Makes an element of a JSON array of an element of the stream's. JSON has no infinite numbers: they are texts."""
     if column.element is Wire.FLOAT:
-        return lambda item: item if abs(item) < float("inf") else str(item).replace("inf", "Infinity")
-    inner = WireColumn(column.name, column.type.removesuffix("[]"), Wire.TEXT)
-    return (_normal(inner) if column.element is Wire.TEXT else None) or _same
+        return _finite
+    return _trimmed if column.type == "numeric[]" else _same
 
 
 def _text_element(column: WireColumn) -> Callable[[str], Any]:
@@ -205,6 +209,15 @@ def _text_element(column: WireColumn) -> Callable[[str], Any]:
     if column.element is Wire.BOOL:
         return lambda text: text in ("t", "true")
     return (lambda text: convert(float(text))) if column.element is Wire.FLOAT else convert
+
+
+def _finite(item: float) -> float | str:
+    return item if abs(item) < float("inf") else str(item).replace("inf", "Infinity").replace("nan", "NaN")
+
+
+def _trimmed(text: str) -> str:
+    text = plain_decimal(text)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _same(item: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a session finds out about its server when it is opened: the engine, its limits, and whether it can be sent rows."""
+"""What a session finds out about its server when it is opened: its engine, its limits, and whether it takes rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MariaDB's and MySQL's staging tables (`connectors.sql.stage`), filled by LOAD DATA LOCAL, or by statements of many rows.
+"""MariaDB's and MySQL's staging tables (`connectors.sql.stage`): filled by LOAD DATA LOCAL, or by long statements.
 
 Both shapes hold the same (`forms.py`). In MariaDB they are Aria tables without a log: they hold wide rows that InnoDB
 refuses, and are emptied at once. A rollback does not empty them, so that whoever fills one empties it first.
@@ -65,11 +65,17 @@ class MariadbStage:
 
     def ddl(self) -> Sequence[str]:
         """Creates both tables; they live as long as the session. Creating a temporary table commits nothing."""
-        columns = ", ".join(f"c{i} {forms.storage(column)}" for i, column in enumerate(self.columns))
+        columns = ", ".join([_HEAD, *(f"c{i} {forms.storage(column)}" for i, column in enumerate(self.columns))])
+        texts = "".join(f", t{i} longtext" for i in self._kept)
         return [
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({_HEAD}, {columns}) {self.options}"
-            for name in (self.wire_name, self.text_name)
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.wire_name} ({columns}) {self.options}",
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.text_name} ({columns}{texts}) {self.options}",
         ]
+
+    @cached_property
+    def _kept(self) -> tuple[int, ...]:
+        """The columns whose own text the text table has beside them."""
+        return tuple(i for i, column in enumerate(self.columns) if not forms.keeps_text(column))
 
     def typed(self, name: str) -> str:
         """The relation the mapping selects from: the source's columns by name, as values of the staged types."""
@@ -80,7 +86,7 @@ class MariadbStage:
 
     def text_of(self, index: int) -> str:
         """The source's own text of a column, in the text table."""
-        return forms.text_of(f"c{index}", self.columns[index])
+        return f"t{index}" if index in self._kept else forms.text_of(f"c{index}", self.columns[index])
 
     def empty(self) -> str:
         """The same relation without rows and without the staging tables; over `shape`, which has the exact types."""
@@ -120,8 +126,9 @@ class MariadbStage:
 
     def load_text(self, rows: Iterable[StagedText]) -> None:
         """Add rows in the source's text form to the text table."""
-        convert = self._from_text
-        self._fill(self.text_name, ((n, gone, 0, _converted(row, convert)) for n, gone, row in rows))
+        convert, kept = self._from_text, self._kept
+        texts = ((n, gone, 0, [*_converted(row, convert), *(row[i] for i in kept)]) for n, gone, row in rows)
+        self._fill(self.text_name, texts)
 
     @cached_property
     def _from_wire(self) -> tuple[forms.Convert | None, ...]:
@@ -147,7 +154,7 @@ def stage_of(mapped: MappedTable, options: str, raw: Connection | None = None, w
     return MariadbStage(mapped.number, mapped.wires, mapped.types, mapped.key_indices, options, raw, where)
 
 
-def _converted(row: Sequence[Any], converts: Sequence[forms.Convert | None]) -> Fields:
+def _converted(row: Sequence[Any], converts: Sequence[forms.Convert | None]) -> list[forms.Field | None]:
     return [
         value if convert is None or value is None else convert(value)
         for value, convert in zip(row, converts, strict=True)

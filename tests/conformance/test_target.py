@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,38 +15,10 @@ from connectors.sql import extras, preview
 from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
-from tests.support.stack import Stack
-from tests.support.targets import KINDS, Place, Rig, declared, name_of, place_of, quoted, started
+from tests.support.targets import Make, Place, Rig, declared, name_of, quoted, started
 
 ITEMS = {"id": "bigint", "name": "text not null", "code": "text", "n": "integer", "big": "text"}
-Make = Callable[..., Rig]
 Item = dict[str, Any]
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Every engine in turn."""
-
-    def stack() -> Stack:
-        found: Stack = request.getfixturevalue("stack")
-        return found
-
-    with place_of(request.param, stack, tmp_path_factory.mktemp("target")) as made:
-        yield made
-
-
-@pytest.fixture
-def rig(place: Place) -> Iterator[Make]:
-    """Makes source tables with their targets."""
-    made: list[Rig] = []
-
-    def make(*arguments: Any, **options: Any) -> Rig:
-        made.append(Rig(place, *arguments, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 @pytest.fixture
@@ -518,7 +490,7 @@ def test_a_position_has_one_owner(items: Rig) -> None:
         thread.start()
         entered.wait()
         transaction.merge(items.mapped, items.staged(item(1)), ())
-        control.positions.advance(transaction.control, [_advance(10, 20)])
+        control.positions.advance(transaction.control, [advance(10, 20)])
     thread.join()
     assert len(fenced) == 1
     with pytest.raises(FencedError):
@@ -530,10 +502,11 @@ def late(items: Rig, control: ControlStore) -> None:
     """Somebody who does not look before it writes."""
     with items.target.begin() as transaction:
         transaction.merge(items.mapped, items.staged(item(77)), ())
-        control.positions.advance(transaction.control, [_advance(10, 20)])
+        control.positions.advance(transaction.control, [advance(10, 20)])
 
 
-def _advance(start: int, end: int) -> Advance:
+def advance(start: int, end: int) -> Advance:
+    """A partition moves, and all of it was applied."""
     return Advance("t", 0, start, end, (1, 1), Ledger(consumed=end - start, applied=end - start), 0)
 
 
@@ -557,7 +530,7 @@ def test_a_lost_answer_to_commit(items: Rig, monkeypatch: pytest.MonkeyPatch, do
         with items.target.begin() as transaction:
             control.positions.lock(transaction.control, {("t", 0): start})
             transaction.merge(items.mapped, items.staged(*rows), ())
-            control.positions.advance(transaction.control, [_advance(start, start + 10)])
+            control.positions.advance(transaction.control, [advance(start, start + 10)])
 
     with monkeypatch.context() as patched:
         patched.setattr(dialect, "do_commit", lose)
