@@ -7,18 +7,23 @@ file is ever opened: what the program gave is sent, whatever name the server say
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymysql import err
 from pymysql.connections import Connection as Plain
 from pymysql.connections import MySQLResult
 from pymysql.constants import CLIENT, CR
 
+if TYPE_CHECKING:
+    _Plain = Plain[Any]
+else:
+    _Plain = Plain
+
 PACKET_BYTES = 256 * 1024
 """How much of the rows is sent at once: less than any server's max_allowed_packet."""
 
 
-class Connection(Plain[Any]):
+class Connection(_Plain):
     """The driver's connection, which can be fed. local_infile: tell the server that this client can send rows."""
 
     def __init__(self, *, local_infile: bool = False, client_flag: int = 0, **settings: Any) -> None:

@@ -17,7 +17,7 @@ from connectors.sql.transaction import SqlTransaction
 from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
 from tests.support.targets import Make, Place, Rig, declared, name_of, quoted, started
 
-ITEMS = {"id": "bigint", "name": "text not null", "code": "text", "n": "integer", "big": "text"}
+ITEMS = {"id": "bigint", "name": "text not null", "code": "character varying(190)", "n": "integer", "big": "text"}
 Item = dict[str, Any]
 
 
