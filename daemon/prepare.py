@@ -15,7 +15,6 @@ from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.config.model import Config
 from mappers.errors import ConfigError, FatalError, Problem
-from mappers.functions import FunctionCatalog
 from mappers.mapping import Entry, Table
 from mappers.resolve import resolve
 from mappers.types import compare_types
@@ -52,7 +51,8 @@ def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tup
     targets = target.tables(wanted := sorted({spec.target_name for spec in config.tables}))
     if len(targets) < len(wanted):
         targets = target.tables()
-    return resolve(config.tables, sources, targets, FunctionCatalog(target.functions()))
+    dialect = target.expressions
+    return resolve(config.tables, sources, targets, dialect.catalog(target.functions()), dialect)
 
 
 def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: SqlTarget) -> None:
@@ -136,7 +136,7 @@ def _foreign_keys(entry: Entry) -> list[Problem]:
 
 def _types(mapped: MappedTable, entry: Entry, target: SqlTarget) -> list[Problem]:
     try:
-        return compare_types(entry, target.describe(mapped, entry), target.widens)
+        return compare_types(entry, target.describe(mapped, entry))
     except FatalError as error:
         return [Problem(("tables", entry.index, "columns"), f"the target refuses the projection: {error.what}")]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mappers.expressions import ExpressionError, FunctionCatalog, column_expression, parse_expression, shown
+from mappers.dialects import Dialect
+from mappers.expressions import ExpressionError, column_expression, parse_expression, shown
 from mappers.keys import Report
 from mappers.mapping import Column, Expression, Table
 from mappers.names import did_you_mean, readable
 from mappers.nulls import possibly_null, proven_present
+from mappers.render import Catalog
 from mappers.spec import TableSpec
 
 Path = tuple[str, ...]
@@ -22,7 +24,8 @@ class Filling:
     spec: TableSpec
     source: Table
     target: Table
-    functions: FunctionCatalog
+    functions: Catalog
+    dialect: Dialect
     report: Report
     where: Expression | None = None
     filled: dict[str, Expression] = field(default_factory=dict)
@@ -67,7 +70,7 @@ class Filling:
             if same is None or column.generated or column.name in named:
                 continue
             self.paths[column.name] = ("columns",)
-            expression = column_expression(column.name)
+            expression = column_expression(column.name, self.dialect)
             if self._travels(expression, ("columns",)):
                 self.filled[column.name] = expression
 
@@ -109,7 +112,7 @@ class Filling:
 
     def _parse(self, text: str, path: Path) -> Expression | None:
         try:
-            expression = parse_expression(text, self.source, self.functions)
+            expression = parse_expression(text, self.source, self.functions, self.dialect)
         except ExpressionError as error:
             self.report.add(path, error.message, error.hint)
             return None

@@ -76,11 +76,12 @@ class Table:
 class Expression:
     """A checked scalar expression: SQL rendered from its AST in the target's dialect over the relation alias `s`.
 
-    Columns appear as `s."name"`. `inputs` are the source columns it reads (its lineage).
+    Columns appear as `s."name"`. `inputs` are the source columns it reads (its lineage), `engine` names the dialect.
     """
 
     sql: str
     inputs: frozenset[str]
+    engine: str = "postgresql"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,20 @@
 """Whether an expression can be NULL: asked of NOT NULL columns and of keys, before a single row is written.
 
-It errs on the side of "possibly": a column that PostgreSQL would never make NULL may need a `coalesce`, but the other
-way round the pipeline would stop at a row. Two rare things are not foreseen: parts of infinite dates, bounds of ranges.
+It errs on the side of "possibly": a column that the engine would never make NULL may need a `coalesce`, but the other
+way round the pipeline would stop at a row. What is NULL when, the dialect says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mappers.dialects import DIALECTS
+from mappers.dialects.record import NullRules
+from mappers.expressions import tree_of
 from mappers.mapping import Expression
 from mappers.names import words
-from mappers.tree import Node, parse
+from mappers.tree import Node
 
-_NEVER = words(
-    "Literal ByteString Boolean Interval Array Is NullSafeEQ NullSafeNEQ DataType DataTypeParam Var Identifier"
-)
-_ALWAYS = words("Null JSONExtract JSONExtractScalar JSONBExtract JSONBExtractScalar Bracket Slice")
-_NEVER_CALLS = words(
-    "concat num_nulls num_nonnulls jsonb_build_object jsonb_build_array json_build_object json_build_array"
-)
-_FIRST_ONLY = frozenset(("concat_ws", "format"))
-"""NULL only where their first argument is."""
-_FIRST_PRESENT = frozenset(("coalesce", "greatest", "least"))
-"""NULL only where all arguments are."""
-_MAKERS = words(
-    "nullif regexp_match regexp_substr array_length array_upper array_lower array_ndims array_dims array_position "
-    "array_positions jsonb_extract_path jsonb_extract_path_text json_extract_path json_extract_path_text "
-    "jsonb_path_query_first jsonb_path_exists jsonb_path_match jsonb_path_query_array jsonb_set_lax lower_inf "
-    "jsonb_object json_object scale min_scale"
-)
-"""May be NULL although no argument is (an empty array has no length, a path may lead nowhere)."""
 _COMPARISONS = words(
     "EQ NEQ GT GTE LT LTE Like ILike SimilarTo RegexpLike RegexpILike Between In ArrayContainsAll ArrayContainedBy "
     "ArrayOverlaps JSONBContainsTopKey"
@@ -38,77 +23,80 @@ _COMPARISONS = words(
 
 def possibly_null(expression: Expression, nullable: Iterable[str], proven: Iterable[str] = ()) -> bool:
     """Whether the expression may be NULL, given the nullable source columns and those that `where` proves present."""
-    return _null(parse(expression.sql), frozenset(nullable) - frozenset(proven))
+    rules = DIALECTS[expression.engine].nulls
+    return _null(tree_of(expression), frozenset(nullable) - frozenset(proven), rules)
 
 
 def proven_present(where: Expression | None) -> frozenset[str]:
     """The columns that are not NULL in any row that passes the filter."""
-    return _when_true(parse(where.sql)) if where else frozenset()
+    return _when_true(tree_of(where)) if where else frozenset()
 
 
 def _kind(node: Node) -> str:
     return type(node).__name__
 
 
-def _null(node: Node, nullable: frozenset[str]) -> bool:
+def _null(node: Node, nullable: frozenset[str], rules: NullRules) -> bool:
     kind = _kind(node)
     if kind == "Column":
         return node.name in nullable
-    if kind in _NEVER:
+    if kind in rules.never:
         return False
-    if kind in _ALWAYS:
+    if kind in rules.always or rules.partial(node):
         return True
     if kind == "Anonymous":
-        return _call(node.name.lower(), node.expressions, nullable)
+        return _call(node.name.lower(), node.expressions, nullable, rules)
     if kind == "Case":
-        return _case(node, nullable)
-    if kind == "Substring" and not _counts(node):
-        return True
+        return _case(node, nullable, rules)
+    if kind == "If":
+        return _choice([node.this, node.args["true"], node.args.get("false")], nullable, rules)
     if kind in ("Any", "All"):
-        return _elements(node.this, nullable)
-    return any(_null(child, nullable) for child in node.iter_expressions())
+        return _elements(node.this, nullable, rules)
+    return any(_null(child, nullable, rules) for child in node.iter_expressions())
 
 
-def _call(name: str, arguments: list[Node], nullable: frozenset[str]) -> bool:
+def _call(name: str, arguments: list[Node], nullable: frozenset[str], rules: NullRules) -> bool:
     if name in ("all", "any", "some"):
-        return _elements(arguments[0], nullable) if arguments else True
-    nulls = [_null(argument, nullable) for argument in arguments]
-    if name in _NEVER_CALLS:
+        return _elements(arguments[0], nullable, rules) if arguments else True
+    if name in rules.chooses and len(arguments) == 3:
+        return _choice(arguments, nullable, rules)
+    nulls = [_null(argument, nullable, rules) for argument in arguments]
+    if name in rules.never_calls:
         return False
-    if name in _FIRST_ONLY:
+    if name in rules.first_only:
         return not nulls or nulls[0]
-    if name in _FIRST_PRESENT:
+    if name in rules.first_present:
         return all(nulls)
-    return name in _MAKERS or any(nulls)
+    return rules.makers(name) or any(nulls)
 
 
-def _counts(substring: Node) -> bool:
-    """substring(x from 2) counts; substring(x from 'pattern') searches, and may find nothing."""
-    start = substring.args.get("start")
-    return substring.args.get("length") is not None or (
-        start is not None and _kind(start) in ("Literal", "Neg", "Add", "Sub", "StrPosition") and not start.is_string
-    )
+def _choice(arguments: list[Node], nullable: frozenset[str], rules: NullRules) -> bool:
+    """if(condition, one, other); without the other it is NULL."""
+    condition, one, other = arguments
+    if other is None or _null(one, nullable - _when_true(condition), rules):
+        return True
+    return _null(other, nullable - _when_not_true(condition), rules)
 
 
-def _elements(node: Node, nullable: frozenset[str]) -> bool:
+def _elements(node: Node, nullable: frozenset[str], rules: NullRules) -> bool:
     """x = ANY(array) is NULL where an element is; only a written-out array shows its elements."""
     while _kind(node) in ("Paren", "Cast"):
         node = node.this
-    return _kind(node) != "Array" or any(_null(element, nullable) for element in node.expressions)
+    return _kind(node) != "Array" or any(_null(element, nullable, rules) for element in node.expressions)
 
 
-def _case(case: Node, nullable: frozenset[str]) -> bool:
+def _case(case: Node, nullable: frozenset[str], rules: NullRules) -> bool:
     """A branch is judged with what its condition proves, and with what the conditions before it, not true, prove."""
     left = nullable
     operand = case.args.get("this")
     for branch in case.args["ifs"]:
         here = left if operand is not None else left - _when_true(branch.this)
-        if _null(branch.args["true"], here):
+        if _null(branch.args["true"], here, rules):
             return True
         if operand is None:
             left -= _when_not_true(branch.this)
     default = case.args.get("default")
-    return default is None or _null(default, left)
+    return default is None or _null(default, left, rules)
 
 
 def _when_true(condition: Node) -> frozenset[str]:
@@ -121,7 +109,8 @@ def _when_true(condition: Node) -> frozenset[str]:
     if kind == "Or":
         return _when_true(condition.this) & _when_true(condition.expression)
     if kind == "Is":
-        return frozenset() if _is_null(condition) else _operand(condition.this)
+        proves = "Null" if condition.args.get("negate") else "Boolean"
+        return _operand(condition.this) if _kind(condition.expression) == proves else frozenset()
     if kind == "Not":
         inner = condition.this
         while _kind(inner) == "Paren":

@@ -1,41 +1,59 @@
-"""From tokens to the SQL that runs: every word is recognised as keyword, column, function or type, or refused."""
+"""From tokens to the SQL that runs: every word is recognised as keyword, column, function or type, or refused.
+
+What all dialects have in common; each of them says the rest in a subclass.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
 
-from mappers.functions import SYNTAX, UNSTEADY, FunctionCatalog
 from mappers.mapping import Table
-from mappers.names import did_you_mean, quote, words
+from mappers.names import did_you_mean, quote
 from mappers.tokens import END, ExpressionError, Kind, Token
-from mappers.typenames import read_type
 
-KEYWORDS = words(
-    "and or not case when then else end in is null true false like ilike similar to between symmetric distinct from "
-    "for array any all some collate as both leading trailing placing isnull notnull"
-)
-"""Reserved in PostgreSQL, so that none of them can be an unquoted column; and allowed in a scalar expression."""
-_RESERVED = words(
-    "select with union except intersect table where group having order limit offset fetch window into create grant do "
-    "using on join lateral returning variadic default user session_user current_user current_role current_date "
-    "current_time current_timestamp current_catalog current_schema localtime localtimestamp"
-)
-"""Reserved in PostgreSQL, and no part of a scalar expression: as a column it must be quoted."""
-REFUSED = _RESERVED | words("values over filter insert update delete drop alter row exists operator within")
-_TYPED_LITERALS = words("date time timestamp timestamptz timetz interval jsonb uuid")
-_COLLATIONS = frozenset(("C", "POSIX", "ucs_basic"))
 _NO_SPACE_BEFORE = frozenset((")", "]", ",", ".", "::"))
 _NO_SPACE_AFTER = frozenset(("(", "[", ".", "::", ""))
+BRACKET = Token(Kind.MARK, "(")
+
+
+class Catalog(Protocol):
+    """Which functions an expression may call: those that give the same answer on every run and on every side."""
+
+    def refusal(self, name: str, arguments: Sequence[Sequence[Token]]) -> tuple[str, str] | None:
+        """(message, hint) where a call of `name` (folded) with these arguments is not allowed; None where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the words of a dialect mean.
+
+    keywords: reserved, so that none of them can be an unquoted column, and allowed in a scalar expression. reserved:
+    the same, but no part of a scalar expression: as a column it must be quoted. refused: all that is no column where
+    the table has none of that name. syntax: written like a function, but part of the language, and always steady.
+    unsteady: functions that also come without brackets. typed_literals: date '...'. collations: the first is the one to
+    offer.
+    """
+
+    keywords: frozenset[str]
+    reserved: frozenset[str]
+    refused: frozenset[str]
+    syntax: frozenset[str]
+    unsteady: frozenset[str]
+    typed_literals: frozenset[str]
+    collations: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class Renderer:
     """Writes one expression over the relation `s`; `inputs` are the columns it has seen so far."""
 
+    words: ClassVar[Words]
+
     tokens: Sequence[Token]
     source: Table
-    functions: FunctionCatalog
+    functions: Catalog
     inputs: set[str] = field(default_factory=set)
     position: int = 0
     parts: list[str] = field(default_factory=list)
@@ -62,10 +80,9 @@ class Renderer:
         if token.kind is Kind.WORD:
             self._word(token.text)
         elif token.kind is Kind.QUOTED:
-            self._identifier(token.text, quoted=True)
+            self._identifier(token, quoted=True)
         elif token.text == "::":
-            self._take(1, "::")
-            self._type()
+            self._short_cast()
         elif token.text == ".":
             raise ExpressionError("a dot is only allowed as table.column", "for a field of JSON write ->> 'field'")
         else:
@@ -86,22 +103,20 @@ class Renderer:
             self._as()
         elif word == "collate":
             self._collate()
-        elif word in KEYWORDS:
-            self._take(1, word.upper())
         elif self._phrase(word):
             return
-        elif following == Token(Kind.MARK, "(") and word not in REFUSED:
+        elif word in self.words.keywords:
+            self._take(1, word.upper())
+        elif following == BRACKET and word not in self.words.refused:
             self._call(word)
-        elif following.kind is Kind.STRING and word in _TYPED_LITERALS:
+        elif following.kind is Kind.STRING and word in self.words.typed_literals:
             self._typed_literal(word)
         else:
-            self._identifier(word, quoted=False)
+            self._identifier(self._peek(), quoted=False)
 
     def _phrase(self, word: str) -> bool:
-        """Words that are keywords only in their place: AT TIME ZONE, IS UNKNOWN, ESCAPE '!'."""
-        if word == "at" and [self._peek(1).text, self._peek(2).text] == ["time", "zone"]:
-            self._take(3, "AT TIME ZONE")
-        elif word == "unknown" and self.parts and self.parts[-1] in ("IS", "NOT"):
+        """Words that are keywords only in their place: IS UNKNOWN, ESCAPE '!'."""
+        if word == "unknown" and self.parts and self.parts[-1] in ("IS", "NOT"):
             self._take(1, "UNKNOWN")
         elif word == "escape" and self._peek(1).kind is Kind.STRING and self.parts:
             self._take(1, "ESCAPE")
@@ -116,35 +131,51 @@ class Renderer:
         self._type()
 
     def _type(self) -> None:
-        sql, taken = read_type(self.tokens, self.position)
+        sql, taken = self._read_type()
         self._take(taken, sql)
+
+    def _read_type(self) -> tuple[str, int]:
+        """(SQL of the type that starts at the current token, how many tokens it takes). Raises ExpressionError."""
+        raise NotImplementedError
+
+    def _short_cast(self) -> None:
+        """x::type."""
+        raise ExpressionError(":: is PostgreSQL's cast", "write cast(x as type)")
 
     def _collate(self) -> None:
         name = self._peek(1)
-        if name.text not in _COLLATIONS:
-            raise ExpressionError("only collations that are the same everywhere are allowed", 'write collate "C"')
-        self._take(2, "COLLATE", quote(name.text))
+        if name.text not in self.words.collations:
+            hint = f"write collate {self._collation(self.words.collations[0])}"
+            raise ExpressionError("only collations that are the same everywhere are allowed", hint)
+        self._take(2, "COLLATE", self._collation(name.text))
+
+    def _collation(self, name: str) -> str:
+        return name
 
     def _call(self, word: str) -> None:
         if word == "cast":
             self.casts.append(self.depth + 1)
-        elif word not in SYNTAX and not self.functions.allows(word, self._arguments()):
-            raise ExpressionError(*self.functions.refusal(word))
+        elif word not in self.words.syntax and (refusal := self.functions.refusal(word, self._arguments())):
+            raise ExpressionError(*refusal)
         self._take(1, word)
         if word == "extract":
             self._extract()
 
-    def _arguments(self) -> int:
-        """How many arguments the call at the current word has."""
-        depth, commas, ahead = 0, 0, 1
+    def _arguments(self) -> list[list[Token]]:
+        """The arguments of the call at the current word, as tokens."""
+        arguments: list[list[Token]] = [[]]
+        depth, ahead = 1, 2
         while (token := self._peek(ahead)) is not END:
             if token.kind is Kind.MARK:
                 depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
-                commas += token.text == "," and depth == 1
-                if depth == 0:
-                    break
+            if depth == 0:
+                break
+            if depth == 1 and token == Token(Kind.MARK, ","):
+                arguments.append([])
+            else:
+                arguments[-1].append(token)
             ahead += 1
-        return 0 if ahead == 2 else commas + 1
+        return arguments if arguments != [[]] else []
 
     def _extract(self) -> None:
         field_name = self._peek(1)
@@ -154,62 +185,87 @@ class Renderer:
 
     def _typed_literal(self, word: str) -> None:
         self._take(2, word, self._peek(1).text)
-        if self._peek().kind in (Kind.WORD, Kind.QUOTED) and self._peek().text not in KEYWORDS | {"at"}:
+        if self._peek().kind in (Kind.WORD, Kind.QUOTED) and self._peek().text not in self.words.keywords | {"at"}:
             raise ExpressionError(
                 f"{self._peek().text} after the {word} literal is not supported", "write the unit inside: '1 day'"
             )
 
-    def _identifier(self, name: str, *, quoted: bool) -> None:
-        if self._peek(1) == Token(Kind.MARK, "("):
+    def _identifier(self, token: Token, *, quoted: bool) -> None:
+        if self._peek(1) == BRACKET:
             if not quoted:
-                raise _refused(name)
-            raise ExpressionError(f'function "{name}" is quoted', "write function names without quotes")
+                raise self._refused(token.text)
+            raise ExpressionError(f'function "{token.text}" is quoted', "write function names without quotes")
         if self._peek(1) == Token(Kind.MARK, "."):
-            self._qualified(name)
+            self._qualified(token)
             return
-        self._column(name, quoted=quoted)
+        self._column(token, quoted=quoted)
         self._take(1)
 
-    def _qualified(self, qualifier: str) -> None:
+    def _qualified(self, qualifier: Token) -> None:
         name, after = self._peek(2), self._peek(3)
-        if qualifier not in (self.source.name, "s"):
-            call = after == Token(Kind.MARK, "(")
+        if not self._is_source(qualifier):
+            call = after == BRACKET
             raise ExpressionError(
-                f"{qualifier} is not the source table",
+                f"{qualifier.text} is not the source table",
                 "write the function without a schema" if call else f"columns are those of {self.source.full_name} only",
             )
         if name.kind not in (Kind.WORD, Kind.QUOTED) or after.text in ("(", "."):
-            raise ExpressionError(f"{qualifier}.{name.text} is not a column", "write table.column or just the column")
-        self._column(name.text, quoted=name.kind is Kind.QUOTED, after_dot=True)
+            message = f"{qualifier.text}.{name.text} is not a column"
+            raise ExpressionError(message, "write table.column or just the column")
+        self._column(name, quoted=name.kind is Kind.QUOTED, after_dot=True)
         self._take(3)
 
-    def _column(self, name: str, *, quoted: bool, after_dot: bool = False) -> None:
-        names = [column.name for column in self.source.columns]
-        if not quoted and not after_dot and (name in _RESERVED or (name in REFUSED | UNSTEADY and name not in names)):
-            raise _refused(name, name in names)
-        if name not in names:
-            raise _unknown_column(name, names, self.source, quoted=quoted)
+    def _is_source(self, qualifier: Token) -> bool:
+        return qualifier.text in (self.source.name, "s")
+
+    def _column(self, token: Token, *, quoted: bool, after_dot: bool = False) -> None:
+        name, names = self._named(token), [column.name for column in self.source.columns]
+        known, doubtful = name in names, self.words.refused | self.words.unsteady
+        if (
+            not quoted
+            and not after_dot
+            and (token.text in self.words.reserved or (token.text in doubtful and not known))
+        ):
+            raise self._refused(token.text, is_column=known)
+        if not known:
+            raise self._unknown_column(name, names, quoted=quoted)
         self.inputs.add(name)
         self.parts.append(f"s.{quote(name)}")
 
+    def _named(self, token: Token) -> str:
+        """The column that is meant, whether there is one or not."""
+        return token.text
 
-def _refused(word: str, is_column: bool = False) -> ExpressionError:
-    if is_column:
-        return ExpressionError(f"{word} is a reserved word", f"for the column write {quote(word)}")
-    if word in UNSTEADY:
-        return ExpressionError(*FunctionCatalog().refusal(word))
-    return ExpressionError(
-        f"{word.upper()} is not allowed: an expression is one value of one source row", "no subqueries, no clauses"
-    )
+    def _refused(self, word: str, is_column: bool = False) -> ExpressionError:
+        if is_column:
+            return ExpressionError(f"{word} is a reserved word", f"for the column write {quote(word)}")
+        if word in self.words.unsteady and (refusal := self.functions.refusal(word, ())):
+            return ExpressionError(*refusal)
+        return ExpressionError(
+            f"{word.upper()} is not allowed: an expression is one value of one source row", "no subqueries, no clauses"
+        )
+
+    def _unknown_column(self, name: str, names: Sequence[str], *, quoted: bool) -> ExpressionError:
+        return ExpressionError(f"{self.source.full_name} has no column {name}", did_you_mean(name, names))
 
 
-def _unknown_column(name: str, names: Sequence[str], source: Table, *, quoted: bool) -> ExpressionError:
-    exact = [known for known in names if known.lower() == name.lower()]
-    if exact and not quoted:
-        hint = f"unquoted names are lower case: write {quote(exact[0])}"
-    else:
-        hint = did_you_mean(name, names)
-    return ExpressionError(f"{source.full_name} has no column {name}", hint)
+class FreeCase(Renderer):
+    """For engines in which case does not tell names apart: an exact name is that column, else the only one like it."""
+
+    __slots__ = ()
+
+    def _named(self, token: Token) -> str:
+        written = token.written or token.text
+        names = [column.name for column in self.source.columns]
+        alike = [name for name in names if name.lower() == written.lower()]
+        if written in names or not alike:
+            return written
+        if len(alike) > 1:
+            raise ExpressionError(f"{written} could be {' or '.join(alike)}", "write the name as the source has it")
+        return alike[0]
+
+    def _is_source(self, qualifier: Token) -> bool:
+        return qualifier.text.lower() in (self.source.name.lower(), "s")
 
 
 def tidy(parts: Sequence[str]) -> str:

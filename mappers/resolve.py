@@ -8,18 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mappers.columns import Filling
+from mappers.dialects import POSTGRESQL, Dialect
 from mappers.errors import ConfigError, Problem
-from mappers.functions import FunctionCatalog
 from mappers.keys import Report, carrier, check_traceable, source_key, target_key
 from mappers.mapping import Entry, Table, TargetColumn
 from mappers.names import did_you_mean
+from mappers.render import Catalog
 from mappers.spec import TableSpec
 
 
 def resolve(
-    specs: Sequence[TableSpec], sources: Mapping[str, Table], targets: Mapping[str, Table], functions: FunctionCatalog
+    specs: Sequence[TableSpec],
+    sources: Mapping[str, Table],
+    targets: Mapping[str, Table],
+    functions: Catalog,
+    dialect: Dialect = POSTGRESQL,
 ) -> tuple[Entry, ...]:
-    """One entry per spec. `sources` and `targets` are by `Table.full_name`. Raises ConfigError with all problems."""
+    """One entry per spec. `sources` and `targets` are by `Table.full_name`. Raises ConfigError with all problems.
+
+    dialect: the target's, in which the expressions are written. functions: what they may call, by `dialect.catalog`.
+    """
     problems: list[Problem] = []
     entries: list[Entry] = []
     for index, spec in enumerate(specs):
@@ -27,7 +35,7 @@ def resolve(
         source = _find(".".join(spec.source_name), sources, "from", "source", report)
         target = _find(".".join(spec.target_name), targets, "to" if spec.target else "from", "target", report)
         if source is not None and target is not None:
-            entry = _entry(index, spec, source, target, functions, report)
+            entry = _entry(spec, source, target, Filling(spec, source, target, functions, dialect, report))
             if entry is not None:
                 entries.append(entry)
         problems += report.problems
@@ -61,10 +69,8 @@ def _fed_twice(specs: Sequence[TableSpec]) -> list[Problem]:
     return problems
 
 
-def _entry(
-    index: int, spec: TableSpec, source: Table, target: Table, functions: FunctionCatalog, report: Report
-) -> Entry | None:
-    filling = Filling(spec, source, target, functions, report)
+def _entry(spec: TableSpec, source: Table, target: Table, filling: Filling) -> Entry | None:
+    report = filling.report
     filling.run()
     identity = source_key(source, spec.source_key, report)
     key = target_key(target, tuple(spec.key or ()), filling.filled, filling.paths, report)
@@ -78,7 +84,7 @@ def _entry(
         return None
     order = [column.name for column in target.columns if column.name in filling.filled]
     entry = Entry(
-        index=index,
+        index=report.index,
         source=source,
         target=target,
         source_key=identity,

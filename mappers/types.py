@@ -1,125 +1,38 @@
-"""Which PostgreSQL types hold every value of another. Types are spelled as format_type gives them: numeric(10,2).
+"""Whether the target's columns hold what the mapping makes. What fits what, the dialect says.
 
 Anything that could lose or change a value needs a cast in the mapping: then it is a decision, and stands written there.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from mappers.dialects import DIALECTS, POSTGRESQL, Dialect
 from mappers.errors import Problem
 from mappers.expressions import shown
 from mappers.mapping import Entry
 
-_SPELLING = re.compile(
-    r"(?P<name>[^()\[\]]+?)\s*(?:\((?P<modifier>[^)]*)\))?\s*(?P<zone>with(?:out)? time zone)?(?P<array>(?:\[\])*)"
-)
-_ALIASES = {
-    "int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint", "float4": "real", "bool": "boolean",
-    "float8": "double precision", "varchar": "character varying", "char": "character", "decimal": "numeric",
-    "timestamptz": "timestamp with time zone", "timetz": "time with time zone", "unknown": "text",
-    "timestamp": "timestamp without time zone", "time": "time without time zone",
-}  # fmt: skip
-_DIGITS = {"smallint": 5, "integer": 10, "bigint": 19}
-_CLOCKS = ("timestamp with time zone", "timestamp without time zone", "time with time zone", "time without time zone")
 
-
-@dataclass(frozen=True, slots=True)
-class _Type:
-    name: str
-    modifier: tuple[int, ...] = ()
-    dimensions: int = 0
-
-
-def widens(from_type: str, to_type: str) -> bool:
+def widens(from_type: str, to_type: str, dialect: Dialect = POSTGRESQL) -> bool:
     """Whether every value of `from_type` can be assigned to `to_type` and stays the same value."""
-    if from_type == to_type:
-        return True
-    source, target = _read(from_type), _read(to_type)
-    if source is None or target is None:
-        return False
-    if source == target:
-        return True
-    # A catalogue does not keep the number of dimensions: text[] and text[][] are one type.
-    return bool(source.dimensions) == bool(target.dimensions) and _fits(source, target)
+    return dialect.typing.widens(from_type, to_type)
 
 
-def compare_types(
-    entry: Entry, described: Sequence[tuple[str, str]], fits: Callable[[str, str], bool] = widens
-) -> list[Problem]:
+def compare_types(entry: Entry, described: Sequence[tuple[str, str]]) -> list[Problem]:
     """A problem for each target column that cannot hold what the mapping makes.
 
-    described: (target column, type that the target's own engine found for its expression). fits: `widens` of the
-    target's engine.
+    described: (target column, type that the target found for its expression).
     """
     problems: list[Problem] = []
     for name, made in described:
-        wanted = entry.target.column(name).type
-        if not fits(made, wanted):
-            cast = f"cast({shown(entry.expression(name))} as {wanted})"
-            cuts = ", which cuts longer values" if wanted.startswith("character") else ""
+        wanted, expression = entry.target.column(name).type, entry.expression(name)
+        typing = DIALECTS[expression.engine].typing
+        if not typing.fits(expression, made, wanted):
             problems.append(
                 Problem(
                     ("tables", entry.index, "columns", name),
                     f"{entry.target.full_name}.{name} is {wanted}, but the expression makes {made}",
-                    f"write {cast}{cuts}",
+                    typing.hint(shown(expression), made, wanted),
                 )
             )
     return problems
-
-
-def _read(spelling: str) -> _Type | None:
-    """The parts of a type's name; None for one with a modifier that is not numbers (interval day to second)."""
-    if spelling.startswith('"') or '."' in spelling:
-        return None
-    match = _SPELLING.fullmatch(spelling.strip())
-    if match is None:
-        return None
-    name = match["name"].strip() + (f" {match['zone']}" if match["zone"] else "")
-    modifier = match["modifier"]
-    numbers = tuple(modifier.split(",")) if modifier is not None else ()
-    if not all(number.strip().lstrip("-").isdigit() for number in numbers):
-        return None
-    return _Type(_ALIASES.get(name, name), tuple(int(n) for n in numbers), len(match["array"]) // 2)
-
-
-def _fits(source: _Type, target: _Type) -> bool:
-    if source.name in _DIGITS:
-        return _integer_fits(source.name, target)
-    if source.name == "real" and target.name == "double precision":
-        return True
-    if source.name == target.name == "numeric":
-        return _numeric_fits(source.modifier, target.modifier)
-    if source.name in ("character varying", "text"):
-        return _text_fits(source, target)
-    if source.name == "date":
-        return target.name == "timestamp without time zone"
-    if source.name == target.name and source.name in (*_CLOCKS, "bit varying"):
-        return not target.modifier or (bool(source.modifier) and source.modifier <= target.modifier)
-    return source == target or (source.name, source.modifier) == (target.name, target.modifier)
-
-
-def _integer_fits(name: str, target: _Type) -> bool:
-    if target.name in _DIGITS:
-        return _DIGITS[name] <= _DIGITS[target.name]
-    if target.name == "double precision":
-        return name != "bigint"
-    return target.name == "numeric" and _numeric_fits((_DIGITS[name], 0), target.modifier)
-
-
-def _numeric_fits(source: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Enough digits before the point and after it. numeric without a modifier holds any, and fits into nothing else."""
-    if not target:
-        return True
-    if not source:
-        return False
-    scale, room = (source[1:] or (0,))[0], (target[1:] or (0,))[0]
-    return scale <= room and source[0] - scale <= target[0] - room
-
-
-def _text_fits(source: _Type, target: _Type) -> bool:
-    if target.name == "text" or (target.name == "character varying" and not target.modifier):
-        return True
-    return target.name == "character varying" and bool(source.modifier) and source.modifier <= target.modifier

@@ -18,6 +18,7 @@ from connectors.seams import MissingGrant, Names
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from connectors.wire import WireColumn
+from mappers.dialects import POSTGRESQL as EXPRESSIONS
 from mappers.mapping import Entry, Table
 
 IDLE_S = 30
@@ -30,6 +31,7 @@ class PostgresTarget(SqlTarget):
     """Connections to the target. settings: of its sessions, besides the pinned ones."""
 
     dialect = POSTGRESQL
+    expressions = EXPRESSIONS
 
     def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
         self.url = url

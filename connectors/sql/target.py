@@ -18,17 +18,19 @@ from connectors.sql.stage import Stage
 from connectors.sql.transaction import STAGES, SqlTransaction, committed
 from connectors.tables import MappedTable
 from connectors.wire import WireColumn
+from mappers.dialects import Dialect as Expressions
 from mappers.mapping import Entry, Table
-from mappers.types import widens
 
 
 class SqlTarget(ABC):
     """Connections to a target. Thread-safe: every transaction takes its own from the pool.
 
-    enforces_triggers: sessions fire triggers and check foreign keys; known after the first connection.
+    dialect: how its statements are written. expressions: the dialect of its mappings. enforces_triggers: sessions fire
+    triggers and check foreign keys; known after the first connection.
     """
 
     dialect: Dialect
+    expressions: Expressions
     url: str
     engine: Engine
     enforces_triggers: bool
@@ -90,10 +92,6 @@ class SqlTarget(ABC):
 
         wires: the columns as they travel; their types are in the source's own spelling.
         """
-
-    def widens(self, made: str, wanted: str) -> bool:
-        """Whether every value of the type `made`, as `describe` names it, is kept by a column of the type `wanted`."""
-        return widens(made, wanted)
 
     def obstacles(self, entry: Entry) -> list[tuple[str, str]]:
         """(what, how to mend it) of everything about the target table by which the engine would not keep rows exactly,

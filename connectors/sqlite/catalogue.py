@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connectors.seams import Names
-from mappers.affinity import ANY
+from mappers.dialects.sqlite.affinity import ANY
 from mappers.mapping import Column, Table, UniqueConstraint
 from mappers.projection import quote
 

@@ -1,7 +1,7 @@
 """SQLite's own way of what every SQL target says. Pure: text in, text out.
 
-A column's type is what it is declared with (`mappers.affinity`), and its collation behind it. A value is made in the
-form that the column keeps, so that what is stored is what was projected.
+A column's type is what it is declared with, and its collation behind it (`mappers.dialects.sqlite.affinity`). A value
+is made in the form that the column keeps, so that what is stored is what was projected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from connectors.chunks import Range
 from connectors.seams import TextRow
 from connectors.sql.dialect import Dialect
 from connectors.sqlite.functions import CONTENT, HASH, LITERAL, NUMERIC, TEXT, TOTAL
-from mappers.affinity import Affinity, affinity, collation, is_blob
+from mappers.dialects.sqlite.affinity import Affinity, affinity, collation, is_blob
 from mappers.mapping import Column, Entry
 from mappers.projection import qualified, quote
 

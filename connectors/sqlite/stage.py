@@ -19,7 +19,7 @@ from connectors.sqlite.functions import UNFIT
 from connectors.sqlite.values import Convert, from_text, from_wire, storage
 from connectors.tables import MappedTable
 from connectors.wire import WireColumn
-from mappers.affinity import Affinity, affinity
+from mappers.dialects.sqlite.affinity import Affinity, affinity
 from mappers.projection import quote
 
 COLUMNS_MAX = 1990

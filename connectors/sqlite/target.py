@@ -22,16 +22,15 @@ from connectors.sqlite.functions import add_functions
 from connectors.sqlite.session import BEGIN, engine, path_of, server_of, target_errors
 from connectors.sqlite.stage import COLUMNS_MAX, SqliteStage, stage_of
 from connectors.sqlite.transaction import FAULTS, SqliteTransaction
-from connectors.sqlite.values import staged_type
+from connectors.sqlite.values import decimal_digits, staged_type
 from connectors.tables import MappedTable
 from connectors.wire import WireColumn
-from mappers.affinity import ANY, Affinity, affinity, is_blob, widens
+from mappers.dialects import SQLITE as EXPRESSIONS
+from mappers.dialects.sqlite.affinity import ANY
+from mappers.dialects.sqlite.storage import UNKNOWN, staged_classes, storage_class
 from mappers.errors import FatalError, TransientError
 from mappers.expressions import plain_column
-from mappers.mapping import Entry, Table
-
-WAIT = "changeover_wait_s"
-"""Execution option of a connection: how long its transactions wait to begin."""
+from mappers.mapping import Entry, Expression, Table
 
 
 class SqliteTarget(SqlTarget):
@@ -41,6 +40,7 @@ class SqliteTarget(SqlTarget):
     """
 
     dialect = SQLITE
+    expressions = EXPRESSIONS
 
     def __init__(self, url: str, *, timeout_s: float = 10, read_only: bool = False) -> None:
         self.url = url
@@ -48,7 +48,7 @@ class SqliteTarget(SqlTarget):
         self.enforces_triggers = False  # foreign keys are off; tables with triggers are refused (`obstacles`)
         self.engine = engine(url, timeout_s=timeout_s, settings={"query_only": 1} if read_only else None)
         event.listen(self.engine, "connect", _add_functions)
-        event.listen(self.engine, "begin", self._set_wait, insert=True)
+        event.listen(self.engine, "checkout", self._set_wait)
 
     @property
     def where(self) -> str:
@@ -84,8 +84,12 @@ class SqliteTarget(SqlTarget):
             raise TransientError(what, where=self.where, hint=hint) from error
 
     def broken(self, connection: Connection) -> bool:
-        """Whether the connection is of no use any more: a file's never is."""
-        return False
+        """Whether the connection has been closed."""
+        raw = connection.connection.driver_connection
+        try:
+            return isinstance(raw, sqlite3.Connection) and raw.total_changes < 0
+        except sqlite3.ProgrammingError:
+            return True
 
     def reading(self, connection: Connection) -> None:
         """The next transaction takes no write lock; staging tables are not in the file."""
@@ -96,7 +100,9 @@ class SqliteTarget(SqlTarget):
 
     def hurried(self, connection: Connection, lock_timeout_s: float) -> None:
         """The only lock that a transaction waits for is the one at its begin."""
-        connection.execution_options(**{WAIT: lock_timeout_s})
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        _wait(raw, lock_timeout_s)
 
     def patience(self, connection: Connection, lock_timeout_s: float) -> None:
         """Nothing is waited for within a transaction."""
@@ -124,15 +130,11 @@ class SqliteTarget(SqlTarget):
         return "BINARY"
 
     def known_types(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
-        """Source column -> its storage class, or the form of its text."""
+        """Source column -> its storage class."""
         if len(wires) > COLUMNS_MAX:
             what = f"{len(wires)} columns are mapped, and SQLite can stage {COLUMNS_MAX}"
             raise FatalError(what, where=table.full_name, hint="leave some out")
         return {wire.name: staged_type(wire) for wire in wires}
-
-    def widens(self, made: str, wanted: str) -> bool:
-        """Whether a column keeps every such value as it is."""
-        return widens(made, wanted)
 
     def describe(self, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
         """Prepare the entry's projection: (target column, staged type of its expression)."""
@@ -143,29 +145,33 @@ class SqliteTarget(SqlTarget):
                 raw.execute(f"EXPLAIN SELECT {expressions} FROM {stage_of(mapped).empty()} AS s{where}").fetchall()
         except sqlite3.Error as error:
             raise FatalError(str(error), where=self.where) from error
-        return [(column.name, _made(mapped, entry, column.name)) for column in entry.columns]
+        return [(column.name, _made(mapped, column.expression)) for column in entry.columns]
 
     def obstacles(self, entry: Entry) -> list[tuple[str, str]]:
         """Triggers, which SQLite fires for every session; keys that do not tell all values apart."""
         with self.raw() as raw:
             return [*_triggers(raw, entry), *_loose_keys(raw, entry)]
 
-    def _set_wait(self, connection: Connection) -> None:
-        wait_s = connection.get_execution_options().get(WAIT, self._timeout_s)
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(wait_s * 1000)}")
+    def _set_wait(self, raw: sqlite3.Connection, record: Any, proxy: Any) -> None:
+        _wait(raw, self._timeout_s)
 
 
 def _add_functions(raw: sqlite3.Connection, record: Any) -> None:
     record.info[FAULTS] = add_functions(raw)
 
 
-def _made(mapped: MappedTable, entry: Entry, name: str) -> str:
-    """The staged type of a source column; of an expression, that of the column it is written for."""
-    source = plain_column(entry.expression(name))
-    if source is not None:
-        return mapped.types[source]
-    wanted = entry.target.column(name).type
-    return "BLOB" if is_blob(wanted) else "TEXT" if affinity(wanted) is Affinity.NONE else affinity(wanted).value
+def _wait(raw: sqlite3.Connection, limit_s: float) -> None:
+    """How long a transaction waits for another writer, from now on."""
+    raw.execute(f"PRAGMA busy_timeout = {int(limit_s * 1000)}")
+
+
+def _made(mapped: MappedTable, expression: Expression) -> str:
+    """The storage class of what the expression makes; of a numeric column as it is, its digits too."""
+    source = plain_column(expression)
+    digits = decimal_digits(mapped.table.column(source).type) if source is not None else None
+    if digits is not None:
+        return digits
+    return storage_class(expression, staged_classes(mapped.table, mapped.types)) or UNKNOWN
 
 
 def _triggers(raw: sqlite3.Connection, entry: Entry) -> Iterator[tuple[str, str]]:

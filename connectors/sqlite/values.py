@@ -35,14 +35,14 @@ _INFINITE = ("infinity", "-infinity")
 
 
 def staged_type(column: WireColumn) -> str:
-    """The staged type of a column, as `mappers.affinity` names it."""
-    if column.kind is Wire.TEXT:
-        if found := _NUMERIC.match(column.type):
-            return f"DECIMAL({found[1]},{found[2] or 0})" if found[1] else "TEXT"
-        return "MOMENT" if _ZONED.match(column.type) or column.type == "uuid" else "TEXT"
-    if column.kind in (Wire.DATE, Wire.TIME, Wire.TIMESTAMP):
-        return "MOMENT"
+    """The storage class of a column's values."""
     return "TEXT" if _too_big(column) else STAGED.get(column.kind, "TEXT")
+
+
+def decimal_digits(type_name: str) -> str | None:
+    """DECIMAL(p,s) of a source's numeric type that says how many digits it has."""
+    found = _NUMERIC.match(type_name)
+    return f"DECIMAL({found[1]},{found[2] or 0})" if found and found[1] and not type_name.endswith("[]") else None
 
 
 def from_wire(column: WireColumn) -> Convert | None:
@@ -68,7 +68,7 @@ def from_text(column: WireColumn) -> Convert | None:
 
 def storage(column: WireColumn) -> str:
     """typeof() of what is staged, where it is not NULL; of what has no form it is another."""
-    return (STAGED.get(column.kind, "TEXT") if not _too_big(column) else "TEXT").lower()
+    return staged_type(column).lower()
 
 
 def _guarded(column: WireColumn, convert: Convert | None) -> Convert | None:

@@ -21,8 +21,8 @@ from daemon.resync.fences import Fences
 from daemon.resync.table import TableResync
 from daemon.stream.decoders import decoders, table_decoder
 from daemon.wiring import Parts
+from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.errors import ChangeoverError, TransientError
-from mappers.functions import FunctionCatalog
 
 GATE_LIMIT_S = 10.0
 """How long `plan --batch` waits until the source shows the transactions of the batch."""

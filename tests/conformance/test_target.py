@@ -523,7 +523,7 @@ def test_a_lost_answer_to_commit(items: Rig, monkeypatch: pytest.MonkeyPatch, do
     def lose(connection: Any) -> None:
         if done:
             real(connection)
-        connection.close()
+        connection.driver_connection.close()
         raise items.place.lost()
 
     def apply(start: int, *rows: Item) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from mappers.expressions import FunctionCatalog, parse_expression
+from mappers.dialects.postgresql.functions import FunctionCatalog
+from mappers.expressions import parse_expression
 from mappers.mapping import Column, Table
 from mappers.nulls import possibly_null
 

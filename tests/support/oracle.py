@@ -6,12 +6,16 @@ text of every value; all rows of both are compared, as they are.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 
 import psycopg
 
+Reader = psycopg.Connection | sqlite3.Connection
+_ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
 SHOWN = 6
 _PINNED = "-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8 -c extra_float_digits=1"
 
@@ -65,21 +69,43 @@ def assert_equal(source_url: str, target_url: str, questions: Sequence[Question]
     return sum(answer.rows for answer in answers)
 
 
-def _reader(url: str) -> psycopg.Connection:
+def _reader(url: str) -> AbstractContextManager[Reader]:
+    return closing(_file(url)) if url.startswith("sqlite:") else _server(url)
+
+
+def _file(url: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, timeout=20)
+    connection.execute("BEGIN")
+    return connection
+
+
+def _server(url: str) -> psycopg.Connection:
     connection = psycopg.connect(url, options=_PINNED, connect_timeout=10)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection
 
 
-def _compare(question: Question, source: psycopg.Connection, target: psycopg.Connection) -> Answer:
+def _compare(question: Question, source: Reader, target: Reader) -> Answer:
     expected, actual = _rows(source, question.expected), _rows(target, question.actual)
     missing, extra = expected - actual, actual - expected
     return Answer(question.table, actual.total(), sorted(missing.elements()), sorted(extra.elements()))
 
 
-def _rows(connection: psycopg.Connection, query: str) -> Counter[bytes]:
+def _copied(value: object) -> str:
+    """A value of SQLite's as COPY would write it."""
+    if value is None:
+        return "\\N"
+    if isinstance(value, bytes):
+        return f"\\\\x{value.hex()}"
+    text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    return text.translate(_ESCAPES)
+
+
+def _rows(connection: Reader, query: str) -> Counter[bytes]:
     """The rows of a query in COPY's text form, which tells NULL from every text, and how often each is there."""
+    if isinstance(connection, sqlite3.Connection):
+        return Counter("\t".join(map(_copied, row)).encode() for row in connection.execute(query))
     with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
         data = b"".join(copy)
     return Counter(data.split(b"\n")[:-1])

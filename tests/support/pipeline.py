@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -46,7 +47,7 @@ class ChunkFact:
 
     state: str
     attempt: int
-    done_at: str | None
+    done_at: str
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Settings:
     chunk_rows: int = 1000
     workers: int = 2
     exactly_once: str = "required"
+    target: str = "postgresql"
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -98,6 +100,9 @@ class Pipeline:
         self.program: Sequence[str] = CLI
         self.launch: Launch = leashed
         self.extra_env: dict[str, str] = {}
+        self.target_url = databases.target_url
+        if settings.target == "sqlite":
+            self.target_url = f"sqlite:///{directory / 'target.db'}"
         self.config = directory / "changeover.yaml"
         self.log = directory / "daemon.log"
         self._calls = count(1)
@@ -108,7 +113,7 @@ class Pipeline:
         document: dict[str, Any] = {
             "pipeline": name,
             "source": {"kind": "postgresql", "url": "${SOURCE_URL}", "topic_prefix": name},
-            "target": {"kind": "postgresql", "url": "${TARGET_URL}"},
+            "target": {"kind": wanted.target, "url": "${TARGET_URL}"},
             "kafka": {
                 "bootstrap_servers": stack.kafka,
                 "partitions": wanted.partitions,
@@ -155,7 +160,7 @@ class Pipeline:
         return [*self.program, "--config", str(self.config), *arguments]
 
     def _env(self, changed: Mapping[str, str]) -> dict[str, str]:
-        urls = {"SOURCE_URL": self.databases.source_url, "TARGET_URL": self.databases.target_url}
+        urls = {"SOURCE_URL": self.databases.source_url, "TARGET_URL": self.target_url}
         base = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return {**base, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **urls, **self.extra_env, **changed}
 
@@ -207,8 +212,8 @@ class Pipeline:
 
     def chunks(self) -> dict[tuple[str, int], ChunkFact]:
         """(table, number) -> what the control schema says; empty before the first start."""
-        rows = self._control("SELECT table_name, number, state, attempt, done_at::text FROM changeover.chunk")
-        return {(table, number): ChunkFact(state, attempt, done) for table, number, state, attempt, done in rows}
+        rows = self._control("SELECT table_name, number, state, attempt, done_at FROM changeover.chunk")
+        return {(table, number): ChunkFact(state, attempt, str(done)) for table, number, state, attempt, done in rows}
 
     def events(self, *outcomes: str) -> int:
         """How many events have had these outcomes; `consumed` counts all."""
@@ -222,6 +227,8 @@ class Pipeline:
 
     def _control(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of the control schema; none before the first start has made it."""
+        if self.settings.target == "sqlite":
+            return _file_rows(self.target_url, query.replace("changeover.", "changeover_"))
         with open_url(self.databases.target_url) as connection:
             try:
                 return connection.execute(query.encode()).fetchall()
@@ -240,12 +247,22 @@ class Pipeline:
             self.wait_lag_zero(daemon, timeout_s)
         except AssertionError as error:
             raise ProductFailed(f"{error}\n{context}") from error
-        rows = assert_equal(self.databases.source_url, self.databases.target_url, questions, context)
+        rows = assert_equal(self.databases.source_url, self.target_url, questions, context)
         status = self.status()
         assert status.balanced, f"the ledger does not balance: {status.raw}\n{context}"
         assert status.chunks_left == 0, f"chunks are left: {status.raw}\n{context}"
         assert not status.raw["dead_letters_open"], f"rows were set aside: {status.raw}\n{context}"
         return rows
+
+
+def _file_rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=20)) as connection:
+        try:
+            return connection.execute(query).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return []
 
 
 def _check(daemon: Daemon | None) -> None:

@@ -31,7 +31,6 @@ from connectors.sql.target import SqlTarget
 from connectors.sqlite.target import SqliteTarget
 from connectors.tables import MappedTable
 from daemon.prepare import checked
-from mappers.functions import FunctionCatalog
 from mappers.mapping import Column, Table
 from mappers.resolve import resolve
 from mappers.spec import TableSpec
@@ -267,8 +266,9 @@ class Rig:
         for spec in made:
             spec.place("public", self.place.schema)
         targets = self.target.tables([spec.target_name for spec in made])
-        functions = FunctionCatalog(self.target.functions())
-        entries = resolve(made, {self.source.full_name: self.source}, targets, functions)
+        dialect = self.target.expressions
+        functions = dialect.catalog(self.target.functions())
+        entries = resolve(made, {self.source.full_name: self.source}, targets, functions, dialect)
         return checked(entries, self.target, Snapshot(1, 1), triggers_fire=False)[self.source.full_name]
 
     # -- rows ------------------------------------------------------------------------------------------------------

@@ -140,13 +140,14 @@ def create(source_url: str, target_url: str, rows: int) -> None:
     """Make the schemas of both sides and fill the source with about this many rows."""
     with psycopg.connect(source_url, autocommit=True) as source:
         source.execute(SOURCE_SQL.encode())
-        source.execute(_fill(rows).encode())
+        source.execute(filling(rows).encode())
         source.execute("VACUUM ANALYZE")
     with psycopg.connect(target_url, autocommit=True) as target:
         target.execute(TARGET_SQL.encode())
 
 
-def _fill(rows: int) -> str:
+def filling(rows: int) -> str:
+    """SQL that puts about this many rows into the source."""
     big = f"CASE WHEN i % 10 = 0 THEN repeat(md5(i::text), {BIG}) WHEN i % 10 < 8 THEN md5(i::text) END"
     return f"""
         INSERT INTO items SELECT i, 'item ' || i, nullif(i % 5000, 7), i % 7 <> 0, nullif('note ' || i % 50, 'note 3'),

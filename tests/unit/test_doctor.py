@@ -44,7 +44,7 @@ from daemon.doctor.case import Case, MappingFault, MappingState
 from daemon.doctor.examine import AREAS, judge
 from daemon.doctor.findings import Check, Finding, How, Level, judged, worst
 from daemon.doctor.words import duration, listed, size
-from mappers.functions import FunctionCatalog
+from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.mapping import Column, Table, UniqueConstraint
 from mappers.resolve import resolve
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mappers.expressions import ExpressionError, FunctionCatalog, is_injective, parse_expression, plain_column, shown
+from mappers.dialects.postgresql.functions import FunctionCatalog
+from mappers.dialects.postgresql.lexer import tokenize
+from mappers.expressions import ExpressionError, is_injective, parse_expression, plain_column, shown
 from mappers.mapping import Column, Table
 from mappers.names import quote, words
-from mappers.tokens import Kind, tokenize
+from mappers.tokens import Kind
 
 NAMES = ["id", "a", "b", "first", "Name", "j", "arr", "ts", "zone", "time", "order", "user", 'we"ird', "ünï", "escape"]
 USERS = Table("public", "users", tuple(Column(name, "text") for name in NAMES), ("id",))
@@ -208,11 +210,6 @@ def test_words_that_are_not_reserved_are_columns_where_the_table_has_them(name: 
     if name not in ("unknown", "date"):
         with pytest.raises(ExpressionError):
             parse_expression(f"{name}(1)", table, FunctionCatalog(frozenset(("now", "random"))))
-
-
-def test_another_dialect_is_refused() -> None:
-    with pytest.raises(ExpressionError, match="dialect mysql"):
-        parse_expression("a", USERS, FUNCTIONS, dialect="mysql")
 
 
 def test_lineage_is_what_is_read() -> None:

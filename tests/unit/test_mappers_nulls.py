@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mappers.expressions import FunctionCatalog, parse_expression
+from mappers.dialects.postgresql.functions import FunctionCatalog
+from mappers.expressions import parse_expression
 from mappers.mapping import Column, Table
 from mappers.names import words
 from mappers.nulls import possibly_null, proven_present

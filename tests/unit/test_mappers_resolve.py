@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.errors import ConfigError, Problem
-from mappers.expressions import FunctionCatalog
 from mappers.mapping import Column, Entry, Table, UniqueConstraint
 from mappers.resolve import resolve
 from mappers.spec import TableSpec

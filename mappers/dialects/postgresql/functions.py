@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mappers.names import closest, words
+from mappers.tokens import Token
 
 SYNTAX = words("coalesce nullif greatest least cast extract substring trim position overlay any all some in array")
 """Written like a function or before a bracket, but part of the language: pg_proc does not list them all by name."""
@@ -49,24 +51,18 @@ class FunctionCatalog:
 
     names: frozenset[str] = frozenset()
 
-    def allows(self, name: str, arguments: int) -> bool:
-        """Whether a call of `name` (folded) with that many arguments is deterministic."""
-        if name.startswith("pg_") or name in UNSTEADY:
-            return False
-        if name in ONLY_WITH:
-            return arguments == ONLY_WITH[name]
-        return name in self.names or name in PINNED
-
-    def refusal(self, name: str) -> tuple[str, str]:
-        """(message, hint) that says why `name` is not allowed, as far as it is known."""
-        if name in UNSTEADY or name in ONLY_WITH:
+    def refusal(self, name: str, arguments: Sequence[Sequence[Token]]) -> tuple[str, str] | None:
+        """(message, hint) that says why a call is not allowed; None where it is deterministic."""
+        if name.startswith("pg_"):
+            return f"{name} is a system function", "use a source column or a constant instead"
+        if name in UNSTEADY or (name in ONLY_WITH and len(arguments) != ONLY_WITH[name]):
             return f"{name} depends on when or by whom it is run", "use a source column or a constant instead"
+        if name in ONLY_WITH or name in self.names or name in PINNED:
+            return None
         if name in AGGREGATES:
             return f"{name} works over many rows", "an expression sees one source row only"
         if name in SETS:
             return f"{name} makes several rows out of one", "an expression makes one value of one source row"
-        if name.startswith("pg_"):
-            return f"{name} is a system function", "use a source column or a constant instead"
         close = closest(name, self.names | PINNED | SYNTAX)
         allowed = "allowed are PostgreSQL's own immutable functions"
         hint = f"did you mean {close}? {allowed}" if close else allowed

@@ -1,0 +1,57 @@
+"""Which expressions tell the values of their input apart, so that a target key can be made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mappers.names import fold
+from mappers.tree import Node
+
+_WIDE_INTEGERS = frozenset(("bigint", "int8"))
+_TEXTS = frozenset(("text", "varchar", "character varying"))
+_INTEGERS = frozenset(("smallint", "integer", "bigint"))
+_EXACT_AS_TEXT = _INTEGERS | {"text", "uuid", "character varying", "boolean", "date"}
+
+
+def _is(node: Node, *names: str) -> bool:
+    return type(node).__name__ in names
+
+
+def is_injective(node: Node, types: Mapping[str, str]) -> bool:
+    """Whether the node plainly gives different results for different values of its one input."""
+    if _is(node, "Column"):
+        return True
+    if _is(node, "Paren"):
+        return is_injective(node.this, types)
+    if _is(node, "DPipe"):
+        left, right = node.this, node.expression
+        if _constant(left):
+            return _textual(right, types) and is_injective(right, types)
+        return _constant(right) and _textual(left, types) and is_injective(left, types)
+    return _is(node, "Cast") and _keeps(node, types) and is_injective(node.this, types)
+
+
+def _constant(node: Node) -> bool:
+    return _is(node, "Literal", "ByteString") or (_is(node, "Paren", "Cast") and _constant(node.this))
+
+
+def _textual(node: Node, types: Mapping[str, str]) -> bool:
+    """Whether `||` turns the node into text that tells its values apart (an array or jsonb would be joined instead)."""
+    if _is(node, "Column"):
+        return _base(types[node.name]) in _EXACT_AS_TEXT
+    return _is(node, "Cast", "DPipe") or (_is(node, "Paren") and _textual(node.this, types))
+
+
+def _keeps(cast: Node, types: Mapping[str, str]) -> bool:
+    target = fold(cast.args["to"].sql(dialect="postgres"))
+    inner = cast.this
+    while _is(inner, "Paren"):
+        inner = inner.this
+    of = _base(types[inner.name]) if _is(inner, "Column") else "text"
+    if target in _TEXTS:
+        return of in _EXACT_AS_TEXT or of.startswith(("numeric", "timestamp"))
+    return (target in _WIDE_INTEGERS and of in _INTEGERS) or target == of
+
+
+def _base(type_name: str) -> str:
+    return type_name.partition("(")[0].strip()
