@@ -191,8 +191,8 @@ class MariadbHashing:
         return f"CAST(COALESCE(SUM({hashed}), 0) AS CHAR)"
 
     def materialized(self, query: str) -> str:
-        """A LIMIT keeps the optimizer from pulling it up."""
-        return f"({query} LIMIT {EVERYTHING})"
+        """As rows that are made before."""
+        return _made(query)
 
 
 class MariadbWrites:
@@ -202,23 +202,25 @@ class MariadbWrites:
         self._values = values
 
     def insert(self, entry: Entry, columns: Sequence[str], query: str) -> str:
-        """INSERT .. SELECT."""
-        return f"INSERT INTO {qualified(entry.target)} ({', '.join(map(quote, columns))}) {query}"
+        """INSERT .. SELECT from rows that are made before: INSERT itself says nothing of a text that is no number."""
+        names = ", ".join(map(quote, columns))
+        return f"INSERT INTO {qualified(entry.target)} ({names}) SELECT * FROM {_made(query)} AS p"
 
     def upsert(self, entry: Entry, query: str, *, sparing: bool) -> Sequence[str]:
         """UPDATE of the rows that are there, INSERT of those that are not."""
         columns = [column.name for column in entry.columns]
         rest = [column for column in columns if column not in entry.key]
         found = self._by_key(entry)
+        target = f"{qualified(entry.target)} AS t{_by_index(entry)}"
         absent = (
-            f"SELECT {', '.join(f'p.{quote(c)}' for c in columns)} FROM ({query}) AS p "
-            f"LEFT JOIN {qualified(entry.target)} AS t ON {found} WHERE t.{quote(entry.key[0])} IS NULL"
+            f"SELECT {', '.join(f'p.{quote(c)}' for c in columns)} FROM {_made(query)} AS p "
+            f"LEFT JOIN {target} ON {found} WHERE t.{quote(entry.key[0])} IS NULL"
         )
-        insert = self.insert(entry, columns, absent)
+        insert = f"INSERT INTO {qualified(entry.target)} ({', '.join(map(quote, columns))}) {absent}"
         if not rest:
             return [insert]
         condition = f"{found} AND ({' OR '.join(self._differs(entry, c) for c in rest)})" if sparing else found
-        return [self.update(entry, f"({query}) AS p", condition, [(c, f"p.{quote(c)}") for c in rest]), insert]
+        return [self.update(entry, f"{_made(query)} AS p", condition, [(c, f"p.{quote(c)}") for c in rest]), insert]
 
     def _by_key(self, entry: Entry) -> str:
         match = self._values.match
@@ -229,7 +231,8 @@ class MariadbWrites:
 
     def delete(self, entry: Entry, other: str, condition: str) -> str:
         """STRAIGHT_JOIN: the staged rows first, then the target's, by an index."""
-        return f"DELETE t FROM {other} STRAIGHT_JOIN {qualified(entry.target)} AS t ON {condition}"
+        index = _by_index(entry) if entry.key_is_derived else ""
+        return f"DELETE t FROM {other} STRAIGHT_JOIN {qualified(entry.target)} AS t{index} ON {condition}"
 
     def delete_where(self, entry: Entry, condition: str) -> str:
         """DELETE of a single table takes no alias; that of several does."""
@@ -238,7 +241,8 @@ class MariadbWrites:
     def update(self, entry: Entry, other: str, condition: str, changes: Sequence[tuple[str, str]]) -> str:
         """As `delete`."""
         sets = ", ".join(f"t.{quote(column)} = {value}" for column, value in changes)
-        return f"UPDATE {other} STRAIGHT_JOIN {qualified(entry.target)} AS t ON {condition} SET {sets}"
+        target = f"{qualified(entry.target)} AS t{_by_index(entry)}"
+        return f"UPDATE {other} STRAIGHT_JOIN {target} ON {condition} SET {sets}"
 
 
 class MariadbKeys:
@@ -304,6 +308,18 @@ def _dialect(engine: str, exact: str) -> Dialect:
 
 MARIADB = _dialect("mariadb", "utf8mb4_nopad_bin")
 MYSQL = _dialect("mysql", "utf8mb4_0900_bin")
+
+
+def _by_index(entry: Entry) -> str:
+    """The hint that names the key's index: statistics of a table that is being filled are not to be relied on."""
+    names = ["PRIMARY"] if set(entry.target.key) == set(entry.key) else []
+    names += [u.name for u in entry.target.uniques if set(u.columns) == set(entry.key) and not u.partial]
+    return f" FORCE INDEX ({quote(names[0])})" if names else ""
+
+
+def _made(query: str) -> str:
+    """The query as a subselect that the optimizer does not pull up."""
+    return f"({query} LIMIT {EVERYTHING})"
 
 
 def _trimmed(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -137,6 +138,8 @@ def from_wire(column: WireColumn) -> Convert | None:
     if column.kind is Wire.ARRAY:
         convert = _element(column)
         return lambda items: _json([None if item is None else convert(item) for item in items])
+    if is_single(column):
+        return lambda number: _single(repr(number))
     found = _FROM_WIRE.get(column.kind)
     if column.kind is Wire.TEXT and column.type.startswith(("numeric", "decimal")):
         return plain_decimal
@@ -148,12 +151,19 @@ def from_text(column: WireColumn) -> Convert | None:
     if column.kind is Wire.ARRAY:
         convert = _text_element(column)
         return lambda text: _json(elements(text, convert))
+    if is_single(column):
+        return _single
     return _bytes if column.kind is Wire.BYTES else None
+
+
+def is_single(column: WireColumn) -> bool:
+    """Whether it is a number of 32 bits."""
+    return column.kind is Wire.FLOAT and column.type.startswith(("real", "float"))
 
 
 def keeps_text(column: WireColumn) -> bool:
     """Whether the source's own text can be told from what is stored, of the text table."""
-    return column.kind is not Wire.ARRAY
+    return column.kind is not Wire.ARRAY and not is_single(column)
 
 
 def text_of(stored: str, column: WireColumn) -> str:
@@ -164,6 +174,14 @@ def text_of(stored: str, column: WireColumn) -> str:
 def plain_decimal(text: str) -> str:
     """A decimal number without an exponent."""
     return format(Decimal(text), "f") if "E" in text or "e" in text else text
+
+
+def _single(text: str) -> str:
+    """All digits of a number of 32 bits, of those that tell it apart: the greatest of them read as one too great."""
+    try:
+        return repr(struct.unpack("f", struct.pack("f", float(text)))[0])
+    except OverflowError:
+        return text
 
 
 def _zoned(text: str) -> str:

@@ -6,6 +6,7 @@ found and what was inserted, neither more nor less.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -29,6 +30,7 @@ from mappers.errors import RecordError
 from mappers.mapping import Entry, Table
 from mappers.projection import qualified, quote
 
+_STAGED = re.compile(r"(?:`[^`]*`\.)?`changeover_stage(?:_text)?_(\d+)`\.`c(\d+)`")
 MADE = "changeover_made"
 """Temporary table of the target keys that source rows make."""
 
@@ -45,6 +47,7 @@ class MariadbTransaction(SqlTransaction):
         self.raw = raw
         self.dialect = MARIADB if is_mariadb(raw) else MYSQL
         self._options = table_options(raw)
+        self._columns: dict[int, Sequence[str]] = {}
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of a query."""
@@ -61,7 +64,7 @@ class MariadbTransaction(SqlTransaction):
         with self._naming(entry.target.full_name):
             count = self.run(statement)
             checked(self.raw, self._where, entry.target.full_name)
-            return count
+        return count
 
     def upsert(self, entry: Entry, relation: str, *, sparing: bool = False) -> int:
         """Write rows, and count them: two of one key would be one after the other, and the first of them lost."""
@@ -95,6 +98,7 @@ class MariadbTransaction(SqlTransaction):
 
     def stage_of(self, mapped: MappedTable) -> MariadbStage:
         """The staging tables of a mapped table."""
+        self._columns[mapped.number] = mapped.columns
         return stage_of(mapped, self._options, self.raw, self._where)
 
     def clear_stages(self, numbers: Collection[int]) -> None:
@@ -126,11 +130,20 @@ class MariadbTransaction(SqlTransaction):
 
     @contextmanager
     def _naming(self, table: str) -> Iterator[None]:
-        """Errors that name the table being written: the server does not."""
+        """Errors that name the table being written, which the server does not; and columns as the source does."""
         try:
             yield
         except pymysql.Error as error:
-            raise translate(error, self._where, table=table) from error
+            found = translate(error, self._where, table=table)
+            found.what = _STAGED.sub(self._column, found.what)
+            raise found from error
+        except RecordError as error:
+            error.what = _STAGED.sub(self._column, error.what)
+            raise
+
+    def _column(self, found: re.Match[str]) -> str:
+        columns = self._columns.get(int(found[1]), ())
+        return columns[int(found[2])] if int(found[2]) < len(columns) else found[0]
 
 
 def table_options(raw: infile.Connection) -> str:

@@ -345,7 +345,44 @@ WRITTEN = EXPRESSIONS.strip().splitlines()
 OTHER_MODES = ",".join(("NO_BACKSLASH_ESCAPES", "PIPES_AS_CONCAT", "IGNORE_SPACE", *SQL_MODE))
 TABLE = Table("d", "t", tuple(Column(name, kind) for name, kind in COLUMNS.items()), ("id",))
 JUDGED_UNFIT = frozenset(
-    ["aes_decrypt", "aes_encrypt", "binlog_gtid_pos", "column_check", "column_exists", "column_json", "column_list", "compress", "concat_operator_oracle", "decode", "decode_histogram", "decode_oracle", "des_decrypt", "des_encrypt", "encode", "extractvalue", "json_merge", "lpad_oracle", "ltrim_oracle", "name_const", "natural_sort_key", "old_password", "password", "replace_oracle", "rpad_oracle", "rtrim_oracle", "schemas", "sformat", "substr_oracle", "trim_oracle", "uncompress", "uncompressed_length", "updatexml", "wsrep_last_seen_gtid", "wsrep_last_written_gtid", "wsrep_sync_wait_upto_gtid"]
+    [
+        "aes_decrypt",
+        "aes_encrypt",
+        "binlog_gtid_pos",
+        "column_check",
+        "column_exists",
+        "column_json",
+        "column_list",
+        "compress",
+        "concat_operator_oracle",
+        "decode",
+        "decode_histogram",
+        "decode_oracle",
+        "des_decrypt",
+        "des_encrypt",
+        "encode",
+        "extractvalue",
+        "json_merge",
+        "lpad_oracle",
+        "ltrim_oracle",
+        "name_const",
+        "natural_sort_key",
+        "old_password",
+        "password",
+        "replace_oracle",
+        "rpad_oracle",
+        "rtrim_oracle",
+        "schemas",
+        "sformat",
+        "substr_oracle",
+        "trim_oracle",
+        "uncompress",
+        "uncompressed_length",
+        "updatexml",
+        "wsrep_last_seen_gtid",
+        "wsrep_last_written_gtid",
+        "wsrep_sync_wait_upto_gtid",
+    ]
 )
 """Old, secret, internal, or not the same in every release."""
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pymysql
+from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
 
 from connectors.chunks import Position
@@ -41,6 +42,8 @@ KINDS = ("postgresql", "mariadb", "sqlite")
 _NAMES = count(1)
 _PINNED = "-c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex"
 Values = Mapping[str, Any]
+_AS_TEXT = (FIELD_TYPE.NEWDECIMAL, FIELD_TYPE.DATE, FIELD_TYPE.TIME, FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)
+"""MariaDB's types that are looked at as the server writes them."""
 
 
 class Place(Protocol):
@@ -128,7 +131,7 @@ class MariadbPlace:
         connection = pymysql.connect(
             host=parts.hostname or "", port=parts.port or 3306, user=parts.username or "",
             password=unquote(parts.password or ""), autocommit=True, charset="utf8mb4",
-            conv={**{k: v for k, v in conversions.items() if not isinstance(k, int)}, 3: int, 8: int, 1: int, 2: int},
+            conv={k: v for k, v in conversions.items() if k not in _AS_TEXT},
         )  # fmt: skip
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', time_zone = '+00:00'")
