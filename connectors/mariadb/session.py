@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 import pymysql
 from pymysql.constants import CLIENT
 from pymysql.converters import conversions
-from sqlalchemy import URL, Engine, create_engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import DBAPIError
 
 from connectors.mariadb.errors import translate
 from connectors.mariadb.infile import Connection
+from connectors.mariadb.url import parse, place
 from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
 
 Value = str | int | float
@@ -55,26 +56,6 @@ MINIMUM = {"MariaDB": (10, 6), "MySQL": (8, 0, 17)}
 OWNER = "changeover_session"
 """User variable of a target session: the name of the user lock that it holds as long as it lives."""
 
-_SWITCHES = ("ssl_disabled", "ssl_verify_cert", "ssl_verify_identity")
-_PATHS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
-
-
-def parse(url: str, side: str) -> URL:
-    """The parts of `mariadb://user:password@host:3306/database?ssl_ca=FILE` (also `mysql://`). Raises FatalError."""
-    try:
-        parts = make_url(url)
-    except ArgumentError:
-        parts = None
-    hint = "write mariadb://user:password@host:3306/database"
-    if parts is None or parts.drivername not in ("mariadb", "mysql"):
-        raise FatalError("not a URL of MariaDB or MySQL", where=f"{side}.url", hint=hint)
-    if unknown := sorted(set(parts.query) - {*_SWITCHES, *_PATHS}):
-        known = ", ".join((*_PATHS, *_SWITCHES))
-        raise FatalError(f"unknown parameter {unknown[0]}", where=f"{side}.url", hint=f"one of {known}")
-    if not parts.database:
-        raise FatalError("the URL names no database", where=f"{side}.url", hint=hint)
-    return parts
-
 
 def server_of(url: str) -> str:
     """host:port/database of a URL, for messages."""
@@ -83,9 +64,9 @@ def server_of(url: str) -> str:
 
 
 def statement_limit(limit_s: float) -> dict[str, Value]:
-    """The settings that let a statement wait for locks only so many seconds."""
+    """The settings that let a statement, or its wait for a lock, take only so many seconds."""
     seconds = max(1, math.ceil(limit_s))
-    return {"innodb_lock_wait_timeout": seconds, "lock_wait_timeout": seconds}
+    return {"max_statement_time": limit_s, "innodb_lock_wait_timeout": seconds, "lock_wait_timeout": seconds}
 
 
 def connect(
@@ -103,12 +84,13 @@ def connect(
     reached, and FatalError for wrong credentials or an unknown database, both naming side and server, no password.
 
     An UPDATE's row count is that of the rows found, changed or not. as_text: values are read as the server's own text,
-    bytes where a column is binary. local_infile: allow LOAD DATA LOCAL.
+    bytes where a column is binary. local_infile: allow LOAD DATA LOCAL; the
+    server may ask for any file of this process then.
     """
     parts = parse(url, side)
     with translated(side, url):
         raw = Connection(
-            **_place(parts),
+            **place(parts),
             user=parts.username or "",
             password=(parts.password or "").encode(),
             database=parts.database,
@@ -121,7 +103,7 @@ def connect(
             program_name="changeover",
         )
         _keep_alive(raw)
-        _pin(raw, {**PINNED, **_of_engine(raw), **(settings or {})}, isolation)
+        _pin(raw, _of_engine(raw, {**PINNED, **(settings or {})}), isolation)
     return raw
 
 
@@ -203,14 +185,6 @@ def target_errors(url: str, *, table: str = "") -> Iterator[None]:
         raise RecordError("a text is no UTF-8", where=where, reason="type") from error
 
 
-def _place(parts: URL) -> dict[str, Any]:
-    """Where the server is, and how TLS is to be: used where the server offers it, unless the URL says more."""
-    query = {name: value for name, value in parts.query.items() if isinstance(value, str)}
-    switches = {name: query[name].lower() in ("true", "1", "yes") for name in _SWITCHES if name in query}
-    paths = {name: query[name] for name in _PATHS if name in query}
-    return {"host": parts.host or "localhost", "port": parts.port or 3306, **switches, **paths}
-
-
 def _texts() -> dict[Any, Any]:
     """The driver's converters without those that read results."""
     return {key: value for key, value in conversions.items() if not isinstance(key, int)}
@@ -227,11 +201,14 @@ def _keep_alive(raw: Raw) -> None:
             found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _of_engine(raw: Raw) -> dict[str, Value]:
-    """What the two servers call differently: texts compare by code points, and no statement has a time limit."""
+def _of_engine(raw: Raw, settings: Mapping[str, Value]) -> dict[str, Value]:
+    """The settings with what the two servers call differently: texts compare by code points, and no statement has a
+    time limit unless the settings say so. MySQL limits those that only read."""
     if is_mariadb(raw):
-        return {"collation_connection": "utf8mb4_nopad_bin", "max_statement_time": 0}
-    return {"collation_connection": "utf8mb4_0900_bin", "max_execution_time": 0}
+        return {"collation_connection": "utf8mb4_nopad_bin", "max_statement_time": 0, **settings}
+    limit = math.ceil(float(settings.get("max_statement_time", 0)) * 1000)
+    others = {name: value for name, value in settings.items() if name != "max_statement_time"}
+    return {"collation_connection": "utf8mb4_0900_bin", "max_execution_time": limit, **others}
 
 
 def _pin(raw: Raw, settings: Mapping[str, Value], isolation: str) -> None:

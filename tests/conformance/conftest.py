@@ -1,4 +1,4 @@
-"""The fixtures of the suite that every target passes."""
+"""The places that every conformance suite goes through."""
 
 from __future__ import annotations
 
@@ -7,11 +7,28 @@ from typing import Any
 
 import pytest
 
+from connectors.control.store import ControlStore
+from tests.support import control_sites, targets
+from tests.support.control_sites import Site, site_of
 from tests.support.stack import Stack
-from tests.support.targets import KINDS, Make, Place, Rig, place_of
+from tests.support.targets import Make, Place, Rig, place_of
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=control_sites.KINDS)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Every engine in turn, with a control schema."""
+
+    def stack() -> Stack:
+        found: Stack = request.getfixturevalue("stack")
+        return found
+
+    with site_of(request.param, stack, tmp_path_factory.mktemp("control")) as made:
+        with made.begin() as connection:
+            ControlStore("first").ensure(connection)
+        yield made
+
+
+@pytest.fixture(scope="module", params=targets.KINDS)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Every engine in turn."""
 

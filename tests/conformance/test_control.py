@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 
 import pytest
@@ -563,7 +563,7 @@ def test_settled_letters_are_forgotten(db: Connection, control: ControlStore) ->
     started(control, db, "a")
     control.dead_letters.add(db, [letter("1"), letter("2"), letter("3")])
     control.dead_letters.close(db, "a", ["1", "2"], SKIPPED)
-    old = datetime.now(UTC) - timedelta(hours=2)
+    old = (datetime.now(UTC) - timedelta(hours=2)).astimezone(timezone(timedelta(hours=9)))
     mine = dead_letter.c.pipeline == control.name
     db.execute(update(dead_letter).where(mine, dead_letter.c.key == "1").values(closed_at=old))
     db.execute(update(dead_letter).where(mine, dead_letter.c.key == "3").values(created_at=old))

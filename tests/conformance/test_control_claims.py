@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -15,6 +18,7 @@ from sqlalchemy import Connection, text
 from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.pipeline import PipelineRow
 from connectors.control.store import ControlStore
+from connectors.sqlite import owners
 from daemon.backfill.claims import release_abandoned
 from mappers.errors import TransientError
 from tests.support.control_sites import MARIADB, POSTGRESQL, SQLITE, WHERE_ROWS_LOCK, Site
@@ -154,6 +158,27 @@ def test_no_lock_files_stay(site: Site, control: ControlStore) -> None:
             claim(control, worker)
         assert marks() == 1, "that of the killed process is gone"
     assert marks() == 0
+
+
+def test_a_lock_file_that_is_swept_away_while_it_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "target.db.session-7"
+    made: list[int] = []
+
+    def opened() -> int:
+        """How often this process has the file open."""
+        return [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")].count(str(path))
+
+    with path.open("w") as sweeper:
+        fcntl.flock(sweeper, fcntl.LOCK_EX)
+        thread = threading.Thread(target=lambda: made.append(owners._taken(path)))
+        thread.start()
+        until(lambda: opened() == 2, _BOUND_S, "it waits for the lock")
+        path.unlink()
+    thread.join(_BOUND_S)
+    assert owners._alive(path)
+    os.close(made[0])
+    assert not owners._alive(path)
+    assert not path.exists()
 
 
 @WHERE_ROWS_LOCK

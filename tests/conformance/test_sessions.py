@@ -74,14 +74,16 @@ def test_values_are_kept_as_they_are(raw: mariadb.Raw) -> None:
 
 
 def test_a_session_is_as_asked_for(url: str) -> None:
-    settings: dict[str, mariadb.Value] = {"time_zone": "+02:00", **mariadb.statement_limit(1.5)}
+    settings: dict[str, mariadb.Value] = {"time_zone": "+02:00", **mariadb.statement_limit(0.5)}
     with closing(
         mariadb.connect(url, "source", autocommit=False, settings=settings, isolation="REPEATABLE READ", as_text=True)
     ) as raw:
         assert told(raw, "SELECT @@time_zone, @@autocommit, @@tx_isolation, @@lock_wait_timeout") == (
-            "+02:00", "0", "REPEATABLE-READ", "2",
+            "+02:00", "0", "REPEATABLE-READ", "1",
         )  # fmt: skip
         assert told(raw, "SELECT date '2024-02-29', 1.50, x'00ff'") == ("2024-02-29", "1.50", b"\x00\xff")
+        with pytest.raises(TransientError, match="max_statement_time"), mariadb.target_errors(url):
+            told(raw, "SELECT 1 FROM information_schema.tables WHERE sleep(60)")
     with closing(mariadb.connect(url, "source")) as raw:
         assert told(raw, "SELECT date '2024-02-29', @@autocommit") == (date(2024, 2, 29), 1)
 
