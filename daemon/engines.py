@@ -34,11 +34,14 @@ def _postgresql(url: str, timeout_s: int, limit_s: float | None, read_only: bool
 
 
 def _mariadb(kind: str, url: str, timeout_s: int, limit_s: float | None, read_only: bool) -> SqlTarget:
+    """A session that cannot write could not make temporary tables either: `doctor` itself writes nothing else."""
     from connectors.mariadb.session import Value, statement_limit
-    from connectors.mariadb.target import MariadbTarget
+    from connectors.mariadb.target import DOCTOR_WAITS_S, MariadbTarget, lock_limit
 
-    settings: dict[str, Value] = statement_limit(limit_s) if limit_s else {}
-    return MariadbTarget(url, kind, timeout_s=timeout_s, settings=settings | ({"tx_read_only": 1} if read_only else {}))
+    settings: dict[str, Value] = lock_limit(DOCTOR_WAITS_S) if read_only else {}
+    if limit_s:
+        settings = statement_limit(limit_s) if kind == "mariadb" else lock_limit(limit_s)
+    return MariadbTarget(url, kind, timeout_s=timeout_s, settings=settings)
 
 
 def _sqlite(url: str, timeout_s: int, limit_s: float | None, read_only: bool) -> SqlTarget:

@@ -5,6 +5,7 @@ Not run against MySQL.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -18,7 +19,7 @@ from connectors.mariadb.dialect import MARIADB, MYSQL
 from connectors.mariadb.grants import missing_grants
 from connectors.mariadb.infile import Connection as Raw
 from connectors.mariadb.probe import prepare, uuid_type
-from connectors.mariadb.session import Value, engine, server_of, statement_limit, target_errors, version_of
+from connectors.mariadb.session import Value, engine, server_of, target_errors, version_of
 from connectors.mariadb.stage import COLUMNS_MAX, MariadbStage, stage_of
 from connectors.mariadb.transaction import MariadbTransaction, table_options
 from connectors.seams import MissingGrant, Names
@@ -33,6 +34,8 @@ from mappers.projection import quote
 
 IDLE_S = 30
 """How long the server lets a rehearsal sit idle, should this process be stopped or cut off with it."""
+DOCTOR_WAITS_S = 1
+"""How long a statement of `doctor` waits for a lock, on a server that is in use."""
 IMPATIENT = "changeover_impatient"
 """Where a pooled connection remembers the settings that a rehearsal changed."""
 
@@ -93,7 +96,7 @@ class MariadbTarget(SqlTarget):
 
     def patience(self, connection: Connection, lock_timeout_s: float) -> None:
         """Within the transaction: limits for locks, and for a session that was cut off with it; until it is pooled."""
-        limits: dict[str, Value] = statement_limit(lock_timeout_s)
+        limits: dict[str, Value] = lock_limit(lock_timeout_s)
         if self._kind == "mariadb":
             limits["idle_transaction_timeout"] = IDLE_S
         found = connection.exec_driver_sql(f"SELECT {', '.join(f'@@{name}' for name in limits)}").one()
@@ -161,6 +164,12 @@ class MariadbTarget(SqlTarget):
     def _connected(self, raw: Raw, record: Any) -> None:
         with target_errors(self.url):
             prepare(raw, self._kind, self.where)
+
+
+def lock_limit(limit_s: float) -> dict[str, Value]:
+    """The settings that let a statement wait for a lock only so many seconds."""
+    seconds = max(1, math.ceil(limit_s))
+    return {"innodb_lock_wait_timeout": seconds, "lock_wait_timeout": seconds}
 
 
 def _made(raw: Raw, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:

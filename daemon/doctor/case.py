@@ -11,6 +11,7 @@ from connectors.kafka.cluster import KafkaState, Partition
 from connectors.kafka.connect_facts import ConnectFacts
 from connectors.kafka.connector_check import Wanted
 from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
+from connectors.mariadb.doctor import MariadbState
 from connectors.postgresql.doctor import Side, SourceState, TargetState
 from connectors.postgresql.wire import bare_type
 from daemon.config.model import Config
@@ -56,6 +57,8 @@ class Case:
     errors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     found_source: SourceState | None = None
     found_target: TargetState | None = None
+    found_mariadb: MariadbState | None = None
+    """The target, where it is of that engine."""
     found_connect: ConnectFacts | None = None
     found_kafka: KafkaState | None = None
     found_mapping: MappingState | None = None

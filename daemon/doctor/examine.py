@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from daemon.config.model import Config
-from daemon.doctor import connect, kafka, mapping, pipeline, source, source_tables, target, target_tables
-from daemon.doctor.case import Case
+from daemon.doctor import (
+    connect,
+    kafka,
+    mapping,
+    pipeline,
+    source,
+    source_tables,
+    target,
+    target_mariadb,
+    target_tables,
+)
+from daemon.doctor.case import TARGET, Case
 from daemon.doctor.findings import Check, Finding, judged
 from daemon.doctor.gather import Sides, gather
 
@@ -20,6 +30,8 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "pipeline": pipeline.CHECKS,
 }
 """Area -> its checks, in the order of the report."""
+TARGETS: dict[str, tuple[Check, ...]] = dict.fromkeys(("mariadb", "mysql"), target_mariadb.CHECKS)
+"""Kind of the target -> its checks, where they are not PostgreSQL's."""
 OLD_S = 300.0
 """A transaction older than this is called old, unless said otherwise."""
 
@@ -35,4 +47,6 @@ def examine(config: Config, sides: Sides, areas: Collection[str] = (), old_s: fl
 def judge(case: Case, areas: Collection[str] = ()) -> list[Finding]:
     """What the checks say of a case. Pure."""
     wanted = {area: checks for area, checks in AREAS.items() if area in areas or not areas}
+    if TARGET in wanted:
+        wanted[TARGET] = TARGETS.get(case.config.target.kind, wanted[TARGET])
     return [finding for area, checks in wanted.items() for finding in judged(area, checks, case)]

@@ -15,6 +15,9 @@ from connectors.kafka.cluster import Cluster, Partition
 from connectors.kafka.connect import Connect
 from connectors.kafka.connect_facts import ConnectFacts, connect_facts
 from connectors.kafka.registry import registry_answers
+from connectors.mariadb.doctor import MariadbState
+from connectors.mariadb.doctor import target_state as mariadb_state
+from connectors.mariadb.target import MariadbTarget
 from connectors.postgresql.doctor import SourceState, TargetState, source_state, target_state
 from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.source import PostgresSource
@@ -103,7 +106,8 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
         missing=missing,
         errors=errors,
         found_source=found_source,
-        found_target=found_target,
+        found_target=found_target if isinstance(found_target, TargetState) else None,
+        found_mariadb=found_target if isinstance(found_target, MariadbState) else None,
         found_control=found_control,
         found_kafka=found_kafka,
         found_connect=found_connect,
@@ -121,11 +125,14 @@ def _source(case: Case, sides: Sides, old_s: float) -> SourceState:
         return source_state(conn, server_of(url), names, section.slot, section.publication, old_s)
 
 
-def _target(case: Case, sides: Sides, old_s: float) -> TargetState:
-    assert isinstance(sides.target, PostgresTarget)
-    with sides.target.raw() as raw:
-        names = case.target_names.values()
-        return target_state(raw, server_of(sides.target.url), names, DEFAULT_SCHEMA, old_s)
+def _target(case: Case, sides: Sides, old_s: float) -> TargetState | MariadbState:
+    target, names = sides.target, case.target_names.values()
+    if isinstance(target, MariadbTarget):
+        with target.raw() as ours:
+            return mariadb_state(ours, target.where.removeprefix("target "), names, DEFAULT_SCHEMA)
+    assert isinstance(target, PostgresTarget)
+    with target.raw() as raw:
+        return target_state(raw, server_of(target.url), names, DEFAULT_SCHEMA, old_s)
 
 
 def _control(sides: Sides) -> ControlState:
