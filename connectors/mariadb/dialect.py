@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from connectors.chunks import Range
 from connectors.mariadb.types import TEXTUAL, Family, Type, read
 from connectors.seams import TextRow
-from connectors.sql.dialect import Dialect
+from connectors.sql.dialect import Dialect, injective
 from connectors.sql.json_text import json_meaning
 from mappers.mapping import Column, Entry
 from mappers.projection import qualified, quote
@@ -207,8 +207,12 @@ class MariadbWrites:
         return f"INSERT INTO {qualified(entry.target)} ({names}) SELECT * FROM {_made(query)} AS p"
 
     def upsert(self, entry: Entry, query: str, *, sparing: bool) -> Sequence[str]:
-        """UPDATE of the rows that are there, INSERT of those that are not."""
+        """UPDATE of the rows that are there, INSERT of those that are not; before it a check, where two rows may have one
+        key: the one would go over the other unseen."""
         columns = [column.name for column in entry.columns]
+        key = ", ".join(map(quote, entry.key))
+        twice = f"SELECT 1 FROM {_made(query)} AS p GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
+        checks = [] if injective(entry) else [twice]
         rest = [column for column in columns if column not in entry.key]
         found = self._by_key(entry)
         target = f"{qualified(entry.target)} AS t{_by_index(entry)}"
@@ -218,9 +222,10 @@ class MariadbWrites:
         )
         insert = f"INSERT INTO {qualified(entry.target)} ({', '.join(map(quote, columns))}) {absent}"
         if not rest:
-            return [insert]
+            return [*checks, insert]
         condition = f"{found} AND ({' OR '.join(self._differs(entry, c) for c in rest)})" if sparing else found
-        return [self.update(entry, f"{_made(query)} AS p", condition, [(c, f"p.{quote(c)}") for c in rest]), insert]
+        update = self.update(entry, f"{_made(query)} AS p", condition, [(c, f"p.{quote(c)}") for c in rest])
+        return [*checks, update, insert]
 
     def _by_key(self, entry: Entry) -> str:
         match = self._values.match

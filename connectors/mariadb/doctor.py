@@ -14,11 +14,11 @@ from pymysql.cursors import DictCursor
 
 from connectors.mariadb.catalogue import load_tables
 from connectors.mariadb.errors import RIGHTS
-from connectors.mariadb.grants import missing_grants
+from connectors.mariadb.grants import missing_grants, ticked
 from connectors.mariadb.session import Raw, is_mariadb, version_of
 from connectors.seams import MissingGrant
 from mappers.mapping import Table
-from mappers.projection import qualified, quote
+from mappers.projection import qualified
 
 WRITES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 SETTINGS = (
@@ -54,7 +54,7 @@ class Index:
     def drop(self) -> str:
         """The statement that removes it."""
         schema, _, name = self.table.partition(".")
-        return f"DROP INDEX {quote(self.name)} ON {quote(schema)}.{quote(name)}"
+        return f"DROP INDEX {ticked(self.name)} ON {ticked(schema, name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _checks(raw: Raw, tables: Iterable[Table]) -> list[Check]:
         for row in _rows(raw, f"{query} WHERE c.CONSTRAINT_SCHEMA = %s AND {level}", (table.schema, table.name)):
             clause = str(row["clause"])
             if not clause.startswith("json_valid("):
-                drop = f"ALTER TABLE {qualified(table)} DROP CONSTRAINT {quote(str(row['name']))}"
+                drop = f"ALTER TABLE {ticked(table.schema, table.name)} DROP CONSTRAINT {ticked(str(row['name']))}"
                 found.append(Check(table.full_name, str(row["name"]), clause, drop))
     return found
 

@@ -27,7 +27,7 @@ def missing_grants(raw: Raw, names: Iterable[tuple[str, str]], rights: Sequence[
         table = f"{quote(schema)}.{quote(name)}"
         lacking = tuple(right for right in rights if _refused(raw, _ASKED[right].format(table=table)))
         if lacking:
-            mend = f"GRANT {', '.join(lacking)} ON {_ticked(schema)}.{_ticked(name)} TO {_account(raw)}"
+            mend = f"GRANT {', '.join(lacking)} ON {ticked(schema, name)} TO {_account(raw)}"
             found.append(MissingGrant(f"{schema}.{name}", lacking, False, mend))
     return found
 
@@ -48,5 +48,6 @@ def _account(raw: Raw) -> str:
     return f"'{user}'@'{host}'"
 
 
-def _ticked(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+def ticked(*parts: str) -> str:
+    """A dotted name as every session reads it, whatever its mode: for statements that a person runs."""
+    return ".".join("`" + part.replace("`", "``") + "`" for part in parts)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, event
 from connectors.mariadb import forms
 from connectors.mariadb.catalogue import load_functions, load_tables, spelled
 from connectors.mariadb.dialect import MARIADB, MYSQL
-from connectors.mariadb.grants import missing_grants
+from connectors.mariadb.grants import missing_grants, ticked
 from connectors.mariadb.infile import Connection as Raw
 from connectors.mariadb.probe import prepare, uuid_type
 from connectors.mariadb.session import Value, engine, server_of, target_errors, version_of
@@ -30,7 +30,6 @@ from mappers.dialects import MARIADB as EXPRESSIONS
 from mappers.errors import FatalError
 from mappers.expressions import plain_column
 from mappers.mapping import Entry, Table
-from mappers.projection import quote
 
 IDLE_S = 30
 """How long the server lets a rehearsal sit idle, should this process be stopped or cut off with it."""
@@ -153,12 +152,12 @@ class MariadbTarget(SqlTarget):
         """Triggers, which fire for every session, and tables that a rollback does not take back."""
         table, found = entry.target, []
         if table.triggers:
-            drops = "; ".join(f"DROP TRIGGER {quote(table.schema)}.{quote(name)}" for name in table.triggers)
+            drops = "; ".join(f"DROP TRIGGER {ticked(table.schema, name)}" for name in table.triggers)
             what = f"{table.full_name} has triggers ({', '.join(table.triggers)}), which fire for every row"
             found.append((what, f"{drops}, and create them again after the cutover"))
         if table.storage and table.storage.lower() != "innodb":
             what = f"{table.full_name} is a table of {table.storage}, which has no transactions"
-            found.append((what, f"ALTER TABLE {quote(table.schema)}.{quote(table.name)} ENGINE = InnoDB"))
+            found.append((what, f"ALTER TABLE {ticked(table.schema, table.name)} ENGINE = InnoDB"))
         return found
 
     def _connected(self, raw: Raw, record: Any) -> None:

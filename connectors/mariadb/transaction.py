@@ -26,7 +26,7 @@ from connectors.seams import TextRow
 from connectors.sql import merge
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
-from mappers.errors import RecordError
+from mappers.errors import FatalError, RecordError
 from mappers.mapping import Entry, Table
 from mappers.projection import qualified, quote
 
@@ -60,20 +60,30 @@ class MariadbTransaction(SqlTransaction):
         return int(self.raw.query(statement) or 0)
 
     def write(self, entry: Entry, statement: str) -> int:
-        """Run a statement that writes the entry's target table, without a warning; an UPDATE counts what it found."""
+        """Run a statement that writes the entry's target table, without a warning; an UPDATE counts what it found.
+
+        One that selects is a check: a row of it is a fault.
+        """
         with self._naming(entry.target.full_name):
+            if statement.startswith("SELECT"):
+                if self.rows(statement):
+                    raise self._folded(entry)
+                return 0
             count = self.run(statement)
             checked(self.raw, self._where, entry.target.full_name)
         return count
 
+    def _folded(self, entry: Entry) -> FatalError:
+        what, hint = "two source rows of one batch became one target row", "make the key expressions injective"
+        return FatalError(what, where=f"{self._where}, table {entry.target.full_name}", hint=hint)
+
     def upsert(self, entry: Entry, relation: str, *, sparing: bool = False) -> int:
-        """Write rows, and count them: two of one key would be one after the other, and the first of them lost."""
+        """Write rows, and count them: every staged row is one that was found or one that was inserted."""
         written = super().upsert(entry, relation, sparing=sparing)
         if not sparing and any(column.name not in entry.key for column in entry.columns):
             ((staged,),) = self.rows(f"SELECT count(*) FROM ({merge.whole(self.dialect, entry, relation)}) AS p")
             if written != staged:
-                what = f"{staged} rows were to be written and {written} were: two source rows make one target row"
-                raise RecordError(what, where=f"{self._where}, table {entry.target.full_name}", reason="constraint")
+                raise self._folded(entry)
         return written
 
     def batches(self, query: str, size: int) -> Iterator[list[tuple[Any, ...]]]:

@@ -13,10 +13,17 @@ from typing import Protocol
 from connectors.chunks import Range
 from connectors.seams import TextRow
 from mappers.mapping import Column, Entry
+from mappers.projection import quote
 
 NUMBER, GONE, GROUP = '"changeover.number"', '"changeover.gone"', '"changeover.group"'
 """What a staged relation has beside the source's columns, under names that no source column has by accident: the row's
 ordinal; whether the source row was deleted; 0, or the number of the set of columns whose value did not travel."""
+
+
+def injective(entry: Entry) -> bool:
+    """Whether two source rows never make one target row: the target key has every column of the source key as it is."""
+    kept = {entry.expression(name).sql for name in entry.key}
+    return kept >= {f"s.{quote(name)}" for name in entry.source_key}
 
 
 def key_text(index: int) -> str:

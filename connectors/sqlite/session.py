@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from connectors.sqlite.control_names import prefix_control_tables
 from connectors.sqlite.errors import translate
 from connectors.sqlite.owners import Owner
+from connectors.sqlite.turns import Turns
 from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
 
 Value = str | int
@@ -39,9 +40,11 @@ _STRING_QUOTES = ("SQLITE_DBCONFIG_DQS_DML", "SQLITE_DBCONFIG_DQS_DDL")
 
 
 class Session(sqlite3.Connection):
-    """The driver's connection. owner: the name by which its claims are alive, until it is closed."""
+    """The driver's connection. owner: the name by which its claims are alive, until it is closed. turns: the line in
+    which it waits to write."""
 
     owner: Owner
+    turns: Turns
 
     def close(self) -> None:
         """Close the connection; what it claimed belongs to nobody then."""
@@ -50,6 +53,12 @@ class Session(sqlite3.Connection):
         finally:
             if hasattr(self, "owner"):
                 self.owner.close()
+                self.turns.close()
+
+    def wait_at_most(self, limit_s: float) -> None:
+        """How long a transaction waits for another writer, from now on."""
+        self.turns.limit_s = limit_s
+        self.execute(f"PRAGMA busy_timeout = {int(limit_s * 1000)}")
 
 
 def path_of(url: str, side: str) -> Path:
@@ -98,7 +107,7 @@ def connect(
             factory=Session,
         )
         try:
-            raw.owner = Owner(path.absolute())
+            raw.owner, raw.turns = Owner(path.absolute()), Turns(path.absolute(), timeout_s)
             _pin(raw, {**PINNED, **(settings or {})}, f"{side} {server_of(url)}")
             _add_functions(raw)
         except BaseException:
@@ -197,4 +206,12 @@ def _add_functions(raw: Session) -> None:
 
 def _begin(connection: Connection) -> None:
     how = connection.get_execution_options().get(BEGIN, "IMMEDIATE")
-    connection.exec_driver_sql(f"BEGIN {how}")
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, Session)
+    if how == "DEFERRED":
+        connection.exec_driver_sql("BEGIN DEFERRED")
+        return
+    with raw.turns.head() as reached:
+        if not reached:
+            raise TransientError("database is locked: others are writing")
+        connection.exec_driver_sql(f"BEGIN {how}")

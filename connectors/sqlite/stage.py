@@ -6,12 +6,13 @@ is of another storage class, and refused by whoever reads it.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+import msgspec
 
 from connectors.seams import Staged, StagedText
 from connectors.sql.dialect import GONE, GROUP, NUMBER, key_text
@@ -107,9 +108,9 @@ class SqliteStage:
 
     def _text_rows(self, rows: Iterable[StagedText]) -> Iterator[tuple[Any, ...]]:
         convert, places = _converter(self._from_text), list(self._places)
-        dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        dump = msgspec.json.Encoder().encode
         for number, gone, row in rows:
-            yield (number, gone, 0, *convert(row), dump([row[i] for i in places]) if places else None)
+            yield (number, gone, 0, *convert(row), dump([row[i] for i in places]).decode() if places else None)
 
 
 def stage_of(mapped: MappedTable, raw: sqlite3.Connection | None = None) -> SqliteStage:

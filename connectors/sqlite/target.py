@@ -19,7 +19,7 @@ from connectors.sql.target import SqlTarget
 from connectors.sqlite.catalogue import key_collations, load_functions, load_tables, triggers
 from connectors.sqlite.dialect import SQLITE
 from connectors.sqlite.functions import add_functions
-from connectors.sqlite.session import BEGIN, engine, path_of, server_of, target_errors
+from connectors.sqlite.session import BEGIN, Session, engine, path_of, server_of, target_errors
 from connectors.sqlite.stage import COLUMNS_MAX, SqliteStage, stage_of
 from connectors.sqlite.transaction import FAULTS, SqliteTransaction
 from connectors.sqlite.values import decimal_digits, staged_type
@@ -47,6 +47,8 @@ class SqliteTarget(SqlTarget):
         self._timeout_s = timeout_s
         self.enforces_triggers = False  # foreign keys are off; tables with triggers are refused (`obstacles`)
         self.engine = engine(url, timeout_s=timeout_s, settings={"query_only": 1} if read_only else None)
+        if read_only:
+            self.engine = self.engine.execution_options(**{BEGIN: "DEFERRED"})
         event.listen(self.engine, "connect", _add_functions)
         event.listen(self.engine, "checkout", self._set_wait)
 
@@ -101,8 +103,8 @@ class SqliteTarget(SqlTarget):
     def hurried(self, connection: Connection, lock_timeout_s: float) -> None:
         """The only lock that a transaction waits for is the one at its begin."""
         raw = connection.connection.driver_connection
-        assert isinstance(raw, sqlite3.Connection)
-        _wait(raw, lock_timeout_s)
+        assert isinstance(raw, Session)
+        raw.wait_at_most(lock_timeout_s)
 
     def patience(self, connection: Connection, lock_timeout_s: float) -> None:
         """Nothing is waited for within a transaction."""
@@ -152,17 +154,12 @@ class SqliteTarget(SqlTarget):
         with self.raw() as raw:
             return [*_triggers(raw, entry), *_loose_keys(raw, entry)]
 
-    def _set_wait(self, raw: sqlite3.Connection, record: Any, proxy: Any) -> None:
-        _wait(raw, self._timeout_s)
+    def _set_wait(self, raw: Session, record: Any, proxy: Any) -> None:
+        raw.wait_at_most(self._timeout_s)
 
 
 def _add_functions(raw: sqlite3.Connection, record: Any) -> None:
     record.info[FAULTS] = add_functions(raw)
-
-
-def _wait(raw: sqlite3.Connection, limit_s: float) -> None:
-    """How long a transaction waits for another writer, from now on."""
-    raw.execute(f"PRAGMA busy_timeout = {int(limit_s * 1000)}")
 
 
 def _made(mapped: MappedTable, expression: Expression) -> str:

@@ -173,7 +173,7 @@ def _normal(type_name: str) -> Convert | None:
         return zoned_text
     if _PADDED.match(type_name):
         return lambda text: text.rstrip(" ")
-    return _range if type_name == "tstzrange" else None
+    return {"tstzrange": _range, "inet": _host}.get(type_name)
 
 
 def decimal_text(text: str, scale: int | None) -> str:
@@ -191,6 +191,9 @@ def decimal_text(text: str, scale: int | None) -> str:
 
 def zoned_text(text: str) -> str:
     """A moment in UTC: YYYY-MM-DD HH:MM:SS.ffffffZ, of the stream's ISO 8601 form and of PostgreSQL's."""
+    body = text[:-3] if text[-3:] == "+00" else text[:-1] if text[-1:] == "Z" else ""
+    if len(body) >= 19 and body[4] == "-" and body[10] in " T" and body[16] == ":":
+        return f"{body[:10]} {_clock(body[11:])}Z"
     if text in _INFINITE:
         return text
     found = _MOMENT.fullmatch(text)
@@ -214,6 +217,11 @@ def _offset_us(zone: str) -> int:
 def _range(text: str) -> str:
     """The bounds in UTC: their text is in whatever time zone the session had."""
     return _MOMENT.sub(lambda found: zoned_text(found[0]), text)
+
+
+def _host(text: str) -> str:
+    """An address alone, without the mask of all its bits: PostgreSQL's cast to text writes it, its output does not."""
+    return text.removesuffix("/128") if ":" in text else text.removesuffix("/32")
 
 
 def _json(values: object) -> str:

@@ -35,6 +35,8 @@ from mappers.errors import ConfigError, Problem
 from mappers.spec import TableSpec
 
 DEFAULT_FILE = "changeover.yaml"
+BACKFILL = {"sqlite": {"workers": 1, "chunk_rows": 5_000}}
+"""Defaults of engines with one writer: a chunk is how long the stream waits for it."""
 PIPELINE = r"^[a-z][a-z0-9_-]{0,40}$"
 
 
@@ -72,6 +74,9 @@ class Config(Section):
         ):
             if section in data:
                 data[section] = _with_defaults(data[section], defaults)
+        target = data.get("target")
+        if isinstance(target, dict) and target.get("kind") in BACKFILL:
+            data["backfill"] = _with_defaults(data.get("backfill") or {}, BACKFILL[target["kind"]])
         return data
 
     @model_validator(mode="after")
@@ -122,7 +127,7 @@ def _text(path: Path) -> str:
     raise Located(str(path)).error(faults=[fault])
 
 
-def _with_defaults(section: Any, defaults: Mapping[str, str]) -> Any:
+def _with_defaults(section: Any, defaults: Mapping[str, Any]) -> Any:
     """The section, as read or as built, with the names in it that nobody gave."""
     if isinstance(section, BaseModel):
         missing = {name: value for name, value in defaults.items() if not getattr(section, name)}

@@ -185,8 +185,10 @@ class ConnectSection(Section):
 class BackfillSection(Section):
     """Reading what is already there."""
 
-    workers: int = Field(default=2, ge=1, le=64, description="Chunks read at the same time")
-    chunk_rows: int = Field(default=50_000, ge=1, le=10_000_000, description="Rows a chunk is planned to have")
+    workers: int = Field(default=2, ge=1, le=64, description="Chunks read at the same time (default for SQLite: 1)")
+    chunk_rows: int = Field(
+        default=50_000, ge=1, le=10_000_000, description="Rows a chunk is planned to have (default for SQLite: 5000)"
+    )
     rows_per_second: int | None = Field(
         default=None, ge=1, description="Limit over all workers of this process (default: none)"
     )

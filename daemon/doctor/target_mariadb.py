@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from connectors.control.schema import DEFAULT_SCHEMA, VERSION
 from connectors.mariadb.doctor import Index, MariadbState
+from connectors.mariadb.grants import ticked
 from connectors.mariadb.session import MINIMUM
 from daemon.doctor.case import CONTROL, MAPPING, SOURCE, TARGET, Case
 from daemon.doctor.databases import CLOCK_S
@@ -14,7 +15,6 @@ from daemon.doctor.target import POOL_CONNECTIONS
 from daemon.doctor.words import counted, duration, listed, size
 from mappers.expressions import plain_column
 from mappers.mapping import Column, Entry, Table
-from mappers.names import quote
 
 NEED = (TARGET,)
 BOTH = (SOURCE, TARGET, MAPPING)
@@ -33,7 +33,7 @@ def _tables(case: Case) -> list[tuple[str, Table]]:
 
 
 def _alter(table: Table, what: str) -> str:
-    return f"ALTER TABLE {quote(table.schema)}.{quote(table.name)} {what}"
+    return f"ALTER TABLE {ticked(table.schema, table.name)} {what}"
 
 
 def _reachable(case: Case) -> Verdict:
@@ -119,14 +119,14 @@ def _triggers(case: Case) -> Verdict:
     faults: list[Fault] = []
     for name, table in _tables(case):
         for trigger in table.triggers:
-            drop = f"DROP TRIGGER {quote(table.schema)}.{quote(trigger)} -- until the cutover"
+            drop = f"DROP TRIGGER {ticked(table.schema, trigger)} -- until the cutover"
             faults.append(fail("the trigger fires for every row that is moved", drop, How.TARGET, f"{name}.{trigger}"))
     for name in sorted(state.hides_triggers):
         table = state.tables[name]
         user, _, host = state.user.rpartition("@")
-        mend = f"GRANT TRIGGER ON {quote(table.schema)}.{quote(table.name)} TO '{user}'@'{host}'"
+        mend = f"GRANT TRIGGER ON {ticked(table.schema, table.name)} TO '{user}'@'{host}'"
         seen = "the account may not see triggers: whether rows fire any is not known"
-        faults.append(warn(seen, mend.replace('"', "`"), How.TARGET, name))
+        faults.append(warn(seen, mend, How.TARGET, name))
     return faults or "there are none"
 
 
@@ -163,7 +163,7 @@ def _charsets(case: Case) -> Verdict:
     faults = [
         warn(
             f"its character set is {column.collation.partition('_')[0]}: rows with other characters are set aside",
-            _alter(entry.target, f"MODIFY {quote(column.name)} {column.type.partition(' character set ')[0]} ..")
+            _alter(entry.target, f"MODIFY {ticked(column.name)} {column.type.partition(' character set ')[0]} ..")
             + " CHARACTER SET utf8mb4",
             How.TARGET,
             f"{entry.target.full_name}.{column.name}",
@@ -189,7 +189,9 @@ def _collations(case: Case) -> Verdict:
             if not column.collation or column.collation_c:
                 continue
             plain = column.type.partition(" character set ")[0]
-            mend = _alter(entry.target, f"MODIFY {quote(name)} {plain} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+            mend = _alter(
+                entry.target, f"MODIFY {ticked(name)} {plain} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+            )
             seen = f"{column.collation}: texts that differ at the source collide in {index.name}, and are set aside"
             nullness = "" if column.nullable else " NOT NULL"
             faults.append(warn(seen, mend + nullness, How.TARGET, f"{entry.target.full_name}.{name}"))
@@ -208,7 +210,7 @@ def _lookup(case: Case) -> Verdict:
             continue
         firsts = [set(index.columns[: len(entry.carrier)]) for index in _indexes(case, entry.target)]
         if set(entry.carrier) not in firsts:
-            columns = ", ".join(map(quote, entry.carrier))
+            columns = ", ".join(map(ticked, entry.carrier))
             seen = f"rows are found by ({columns}), which has no index: every change reads the whole table"
             faults.append(
                 warn(seen, _alter(entry.target, f"ADD INDEX ({columns})"), How.TARGET, entry.target.full_name)
@@ -260,7 +262,7 @@ def _empty(case: Case) -> Verdict:
         source, target = ".".join(spec.source_name), ".".join(spec.target_name)
         if source in loaded or spec.if_not_empty == "keep" or target not in state.filled:
             continue
-        name = ".".join(map(quote, spec.target_name))
+        name = ticked(*spec.target_name)
         mend = f"TRUNCATE {name} -- or if_not_empty: keep, where its rows belong beside the new"
         faults.append(fail("it has rows, and nobody knows whose they are", mend, How.TARGET, target))
     filled = sorted(state.filled)

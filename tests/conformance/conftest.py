@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,15 +14,20 @@ from tests.support.stack import Stack
 from tests.support.targets import Make, Place, Rig, place_of
 
 
-@pytest.fixture(scope="module", params=control_sites.KINDS)
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Every engine in turn, with a control schema."""
+def stack_of(request: pytest.FixtureRequest) -> Callable[[], Stack]:
+    """The stack, for engines that need one."""
 
     def stack() -> Stack:
         found: Stack = request.getfixturevalue("stack")
         return found
 
-    with site_of(request.param, stack, tmp_path_factory.mktemp("control")) as made:
+    return stack
+
+
+@pytest.fixture(scope="module", params=control_sites.KINDS)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Every engine in turn, with a control schema."""
+    with site_of(request.param, stack_of(request), tmp_path_factory.mktemp("control")) as made:
         with made.begin() as connection:
             ControlStore("first").ensure(connection)
         yield made
@@ -31,12 +36,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module", params=targets.KINDS)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Every engine in turn."""
-
-    def stack() -> Stack:
-        found: Stack = request.getfixturevalue("stack")
-        return found
-
-    with place_of(request.param, stack, tmp_path_factory.mktemp("target")) as made:
+    with place_of(request.param, stack_of(request), tmp_path_factory.mktemp("target")) as made:
         yield made
 
 

@@ -77,7 +77,7 @@ SAMPLES: dict[str, list[Sample]] = {
     "numeric(10,2)": plain("99999999.99", "-0.01", "NaN"),
     "uuid": plain("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-4fff-bfff-ffffffffffff"),
     "json": plain('{"b": 1, "a": [1.50, null, "\\u00e4"], "b": 12345678901234567890}', "5", '"x"', "null"),
-    "inet": plain("10.0.0.1", "2001:db8::/32"),
+    "inet": [Sample("10.0.0.1", "10.0.0.1/32", "10.0.0.1"), *plain("2001:db8::/32", "10.0.0.0/8")],
     "date": [
         Sample(0, "1970-01-01"),
         Sample(19782, "2024-02-29"),

@@ -23,7 +23,7 @@ CREATE TABLE documents (
 CREATE TABLE kinds (
     id INTEGER PRIMARY KEY, i2 INTEGER, i8 INTEGER, f4 REAL, f8 REAL, n TEXT, money DECIMAL(10,2), b BOOLEAN, t TEXT,
     c CHAR(5), v VARCHAR(20), u UUID, d DATE, h TIME, h3 TIME, at DATETIME, at3 DATETIME, tz TIMESTAMP, tz3 TIMESTAMP,
-    raw BLOB, j TEXT, jb TEXT, ip TEXT, mac TEXT, span TEXT, days TEXT, words TEXT, numbers TEXT, mood TEXT, x TEXT
+    raw BLOB, j TEXT, jb TEXT, ip TEXT, mac TEXT, span TEXT, days TEXT, words TEXT, numbers TEXT, mood TEXT
 );
 CREATE TABLE seats (
     zone TEXT, number INTEGER, label TEXT NOT NULL UNIQUE, holder TEXT NOT NULL, PRIMARY KEY (zone, number)
@@ -36,7 +36,7 @@ CREATE TABLE kinds (
     id bigint PRIMARY KEY, i2 smallint, i8 bigint, f4 real, f8 double precision, n numeric, money numeric(10,2),
     b boolean, t text, c char(5), v varchar(20), u uuid, d date, h time, h3 time(3), at timestamp, at3 timestamp(3),
     tz timestamptz, tz3 timestamptz(3), raw bytea, j json, jb jsonb, ip inet, mac macaddr, span tstzrange,
-    days daterange, words text[], numbers bigint[], mood mood, x xml
+    days daterange, words text[], numbers bigint[], mood mood
 );
 CREATE FUNCTION some_kinds(first bigint) RETURNS void LANGUAGE sql AS $$
 INSERT INTO kinds (id) VALUES (first);
@@ -46,15 +46,15 @@ INSERT INTO kinds VALUES
      '2024-02-29 01:02:03.000004', '2024-02-29 01:02:03.5', '2024-02-29 01:02:03.000004+05:30',
      '2024-02-29 01:02:03.5-08', '\\x00ff', '{"b": 1,  "a": 2.50}', '{"b": 1,  "a": 2.50}', '10.0.0.1',
      '08:00:2b:01:02:03', '[2024-02-29 01:02:03+05:30,)', '[2024-02-29,2024-03-01]', '{a,NULL,"NULL","x\\"y"}',
-     '{1,NULL,-9223372036854775808}', 'ok', '<a>ä</a>'),
+     '{1,NULL,-9223372036854775808}', 'ok'),
     (first + 2, -32768, -9223372036854775808, -3.4028235e38, 5e-324, -0.000000000000000000001, -99999999.99, false, '',
      '', '', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '0044-03-15 BC', '00:00', '24:00', '0044-03-15 12:00:00 BC',
      '1970-01-01 00:00:00', '1969-12-31 23:59:59.999999Z', '9999-12-31 23:59:59.999Z', '', '5', '"x"',
-     '2001:db8::/32', 'ff:ff:ff:ff:ff:ff', 'empty', 'empty', '{}', '{}', 'sad', 'text'),
+     '2001:db8::/32', 'ff:ff:ff:ff:ff:ff', 'empty', 'empty', '{}', '{}', 'sad'),
     (first + 3, 0, 0, 'inf', '-inf', 'NaN', 0, true, E'äöü 🐘\\t\\n\\\\', 'äöü', '007',
      '12345678-1234-1234-1234-123456789012', 'infinity', '23:59:59.999999', '00:00:00.001', 'infinity', '-infinity',
      '-infinity', 'infinity', '\\x41', 'null', 'null', '10.0.0.0/8', '00:00:00:00:00:00', '(,)', '(,2024-01-01)',
-     '{"",","}', '{0}', 'ok', '');
+     '{"",","}', '{0}', 'ok');
 $$;
 """
 """Every kind of value, to be made before the backfill, and again while the stream runs."""
