@@ -14,6 +14,7 @@ from daemon.doctor import (
     source_tables,
     target,
     target_mariadb,
+    target_mariadb_tables,
     target_tables,
 )
 from daemon.doctor.case import TARGET, Case
@@ -30,7 +31,9 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "pipeline": pipeline.CHECKS,
 }
 """Area -> its checks, in the order of the report."""
-TARGETS: dict[str, tuple[Check, ...]] = dict.fromkeys(("mariadb", "mysql"), target_mariadb.CHECKS)
+TARGETS: dict[str, tuple[Check, ...]] = dict.fromkeys(
+    ("mariadb", "mysql"), (*target_mariadb.CHECKS, *target_mariadb_tables.CHECKS)
+)
 """Kind of the target -> its checks, where they are not PostgreSQL's."""
 OLD_S = 300.0
 """A transaction older than this is called old, unless said otherwise."""

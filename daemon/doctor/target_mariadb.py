@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from connectors.control.schema import DEFAULT_SCHEMA, VERSION
-from connectors.mariadb.doctor import Index, MariadbState
+from connectors.mariadb.doctor import MariadbState
 from connectors.mariadb.grants import ticked
 from connectors.mariadb.session import MINIMUM
 from daemon.doctor.case import CONTROL, MAPPING, SOURCE, TARGET, Case
@@ -13,8 +11,7 @@ from daemon.doctor.databases import CLOCK_S
 from daemon.doctor.findings import Check, Fault, How, Verdict, fail, note, warn
 from daemon.doctor.target import POOL_CONNECTIONS
 from daemon.doctor.words import counted, duration, listed, size
-from mappers.expressions import plain_column
-from mappers.mapping import Column, Entry, Table
+from mappers.mapping import Table
 
 NEED = (TARGET,)
 BOTH = (SOURCE, TARGET, MAPPING)
@@ -22,17 +19,20 @@ PACKET_BYTES = 32 << 20
 """A value may be as long as PostgreSQL's events are at most; the server refuses what is longer than a packet."""
 
 
-def _state(case: Case) -> MariadbState:
+def state(case: Case) -> MariadbState:
+    """The target; only for checks that need it."""
     if case.found_mariadb is None:
         raise LookupError("the check looks at what it does not need")
     return case.found_mariadb
 
 
-def _tables(case: Case) -> list[tuple[str, Table]]:
-    return sorted(_state(case).tables.items())
+def tables(case: Case) -> list[tuple[str, Table]]:
+    """The target tables by full name."""
+    return sorted(state(case).tables.items())
 
 
-def _alter(table: Table, what: str) -> str:
+def alter(table: Table, what: str) -> str:
+    """ALTER TABLE, as a person runs it."""
     return f"ALTER TABLE {ticked(table.schema, table.name)} {what}"
 
 
@@ -40,45 +40,45 @@ def _reachable(case: Case) -> Verdict:
     if TARGET in case.errors:
         seen, mend = case.errors[TARGET]
         return [fail(seen, mend or "look again: it answers, and is busy or locked", How.SETTING)]
-    return f"{_state(case).where} answers, as {_state(case).user}"
+    return f"{state(case).where} answers, as {state(case).user}"
 
 
 def _version(case: Case) -> Verdict:
-    state = _state(case)
-    seen, needed = f"{state.product} {state.version}", MINIMUM[state.product]
-    if tuple(int(part) for part in state.version.split(".") if part.isdigit()) < needed:
-        mend = f"upgrade it to {state.product} {'.'.join(map(str, needed))} or later"
+    found = state(case)
+    seen, needed = f"{found.product} {found.version}", MINIMUM[found.product]
+    if tuple(int(part) for part in found.version.split(".") if part.isdigit()) < needed:
+        mend = f"upgrade it to {found.product} {'.'.join(map(str, needed))} or later"
         return [fail(f"{seen} is too old", mend, How.SETTING)]
-    return seen if state.product == "MariaDB" else [note(f"{seen}: this program has not been run against MySQL", "")]
+    return seen if found.product == "MariaDB" else [note(f"{seen}: this program has not been run against MySQL", "")]
 
 
 def _writable(case: Case) -> Verdict:
-    if _state(case).settings["read_only"].upper() in ("ON", "1"):
+    if state(case).settings["read_only"].upper() in ("ON", "1"):
         return [fail("it is read-only, as a replica is", "target.url: the primary", How.FILE)]
     return "it accepts writes"
 
 
 def _clock(case: Case) -> Verdict:
-    ahead = _state(case).clock_ahead_s
+    ahead = state(case).clock_ahead_s
     seen = f"its clock is {duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's"
     return [warn(seen, "let both synchronise their clocks (NTP)", How.SETTING)] if abs(ahead) > CLOCK_S else seen
 
 
 def _connections(case: Case) -> Verdict:
-    state = _state(case)
-    limit = int(state.settings["max_connections"] or 0)
-    free, needed = limit - state.connections_used, POOL_CONNECTIONS + 2 * case.config.backfill.workers
+    found = state(case)
+    limit = int(found.settings["max_connections"] or 0)
+    free, needed = limit - found.connections_used, POOL_CONNECTIONS + 2 * case.config.backfill.workers
     seen = f"{free} connections are free, about {needed} are needed"
     return [warn(seen, f"SET GLOBAL max_connections = {limit + 100}", How.TARGET)] if free < needed else seen
 
 
 def _rights(case: Case) -> Verdict:
-    state = _state(case)
+    found = state(case)
     faults = [
         fail(seen, mend, How.TARGET, about)
         for about, seen, mend in (
-            ("temporary tables", "the account may not make them; rows are staged in them", state.temporary),
-            (DEFAULT_SCHEMA, f"the account may not make and use the database {DEFAULT_SCHEMA}", state.control),
+            ("temporary tables", "the account may not make them; rows are staged in them", found.temporary),
+            (DEFAULT_SCHEMA, f"the account may not make and use the database {DEFAULT_SCHEMA}", found.control),
         )
         if mend is not None
     ]
@@ -98,32 +98,32 @@ def _control(case: Case) -> Verdict:
 
 
 def _grants(case: Case) -> Verdict:
-    state = _state(case)
+    found = state(case)
     faults = [
-        fail(f"the account may not {', '.join(g.privileges)} it", g.mend, How.TARGET, g.table) for g in state.grants
+        fail(f"the account may not {', '.join(g.privileges)} it", g.mend, How.TARGET, g.table) for g in found.grants
     ]
-    return faults or counted(len(state.tables), "table")
+    return faults or counted(len(found.tables), "table")
 
 
 def _storage(case: Case) -> Verdict:
     faults = [
-        fail(f"its engine is {t.storage}: a rollback leaves half of it", _alter(t, "ENGINE = InnoDB"), How.TARGET, name)
-        for name, t in _tables(case)
+        fail(f"its engine is {t.storage}: a rollback leaves half of it", alter(t, "ENGINE = InnoDB"), How.TARGET, name)
+        for name, t in tables(case)
         if t.storage.lower() != "innodb"
     ]
     return faults or "InnoDB, all of them"
 
 
 def _triggers(case: Case) -> Verdict:
-    state = _state(case)
+    found = state(case)
     faults: list[Fault] = []
-    for name, table in _tables(case):
+    for name, table in tables(case):
         for trigger in table.triggers:
             drop = f"DROP TRIGGER {ticked(table.schema, trigger)} -- until the cutover"
             faults.append(fail("the trigger fires for every row that is moved", drop, How.TARGET, f"{name}.{trigger}"))
-    for name in sorted(state.hides_triggers):
-        table = state.tables[name]
-        user, _, host = state.user.rpartition("@")
+    for name in sorted(found.hides_triggers):
+        table = found.tables[name]
+        user, _, host = found.user.rpartition("@")
         mend = f"GRANT TRIGGER ON {ticked(table.schema, table.name)} TO '{user}'@'{host}'"
         seen = "the account may not see triggers: whether rows fire any is not known"
         faults.append(warn(seen, mend, How.TARGET, name))
@@ -131,19 +131,19 @@ def _triggers(case: Case) -> Verdict:
 
 
 def _foreign_keys(case: Case) -> Verdict:
-    count = sum(len(table.foreign_keys) for _, table in _tables(case))
+    count = sum(len(table.foreign_keys) for _, table in tables(case))
     return f"{counted(count, 'foreign key')}: sessions do not check them while rows are moved" if count else "none"
 
 
 def _loading(case: Case) -> Verdict:
-    if _state(case).loads:
+    if state(case).loads:
         return "rows are staged by LOAD DATA LOCAL"
     seen = "local_infile is off, or a proxy refuses it: rows are staged by long statements, which is slower"
     return [warn(seen, "SET GLOBAL local_infile = ON", How.TARGET)]
 
 
 def _packet(case: Case) -> Verdict:
-    found = int(_state(case).settings["max_allowed_packet"] or 0)
+    found = int(state(case).settings["max_allowed_packet"] or 0)
     seen = f"values of up to {size(found)}"
     if found >= PACKET_BYTES:
         return seen
@@ -152,120 +152,25 @@ def _packet(case: Case) -> Verdict:
 
 
 def _binlog(case: Case) -> Verdict:
-    settings = _state(case).settings
+    settings = state(case).settings
     if settings["log_bin"].upper() not in ("ON", "1") or settings["binlog_format"].upper() != "STATEMENT":
         return "rows are logged as rows, or not at all"
     seen = "binlog_format is STATEMENT: READ COMMITTED writes are refused with it"
     return [fail(seen, "SET GLOBAL binlog_format = 'ROW' -- and in the server's configuration", How.TARGET)]
 
 
-def _charsets(case: Case) -> Verdict:
-    faults = [
-        warn(
-            f"its character set is {column.collation.partition('_')[0]}: rows with other characters are set aside",
-            _alter(entry.target, f"MODIFY {ticked(column.name)} {column.type.partition(' character set ')[0]} ..")
-            + " CHARACTER SET utf8mb4",
-            How.TARGET,
-            f"{entry.target.full_name}.{column.name}",
-        )
-        for entry in case.mapping.entries
-        for column in _written(entry)
-        if column.collation and not column.collation.startswith("utf8mb4_")
-    ]
-    return faults or "utf8mb4, as far as rows are written"
-
-
-def _written(entry: Entry) -> list[Column]:
-    return [entry.target.column(column.name) for column in entry.columns]
-
-
-def _collations(case: Case) -> Verdict:
-    """Unique columns in which the target takes different texts for one."""
-    faults = []
-    for entry in case.mapping.entries:
-        unique = {c: i for i in _indexes(case, entry.target) if i.unique for c in i.columns}
-        for name, index in unique.items():
-            column = entry.target.column(name)
-            if not column.collation or column.collation_c:
-                continue
-            plain = column.type.partition(" character set ")[0]
-            mend = _alter(
-                entry.target, f"MODIFY {ticked(name)} {plain} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
-            )
-            seen = f"{column.collation}: texts that differ at the source collide in {index.name}, and are set aside"
-            nullness = "" if column.nullable else " NOT NULL"
-            faults.append(warn(seen, mend + nullness, How.TARGET, f"{entry.target.full_name}.{name}"))
-    return faults or "none takes different texts for one"
-
-
-def _indexes(case: Case, table: Table) -> list[Index]:
-    return [index for index in _state(case).indexes if index.table == table.full_name]
-
-
-def _lookup(case: Case) -> Verdict:
-    """Rows that are found by the source's key need an index that begins with it."""
-    faults = []
-    for entry in case.mapping.entries:
-        if entry.key_is_derived or not entry.carrier:
-            continue
-        firsts = [set(index.columns[: len(entry.carrier)]) for index in _indexes(case, entry.target)]
-        if set(entry.carrier) not in firsts:
-            columns = ", ".join(map(ticked, entry.carrier))
-            seen = f"rows are found by ({columns}), which has no index: every change reads the whole table"
-            faults.append(
-                warn(seen, _alter(entry.target, f"ADD INDEX ({columns})"), How.TARGET, entry.target.full_name)
-            )
-    return faults or "rows are found by an index"
-
-
-def _uniques(case: Case) -> Verdict:
-    """Unique indexes besides the key, which nothing at the source keeps."""
-    faults: list[Fault] = []
-    for entry in case.mapping.entries:
-        for index in _indexes(case, entry.target):
-            if index.unique and (index.prefix or set(index.columns) != set(entry.key)):
-                faults += _unkept(case, entry, index)
-    return faults or "none that the source does not keep"
-
-
-def _unkept(case: Case, entry: Entry, index: Index) -> Iterator[Fault]:
-    filled = {column.name: plain_column(column.expression) for column in entry.columns}
-    inside = {filled.get(column) for column in index.columns}
-    theirs = [*(set(u.columns) for u in entry.source.uniques if not u.partial), set(entry.source.key)]
-    if index.prefix or not any(columns and columns <= inside for columns in theirs):
-        seen = f"unique ({', '.join(index.columns)}){' by its first bytes' if index.prefix else ''}"
-        mend = f"{index.drop} -- until the cutover, or make sure that the source keeps it"
-        yield warn(f"{seen}: nothing at the source keeps it", mend, How.TARGET, f"{index.table}.{index.name}")
-
-
-def _checks(case: Case) -> Verdict:
-    """Check constraints; the source's are written in another language, so that all are said."""
-    written = {entry.target.full_name for entry in case.mapping.entries}
-    faults = [
-        warn(
-            f"{check.clause}: a row that does not meet it is set aside",
-            f"{check.drop} -- until the cutover, or make sure that every source row meets it",
-            How.TARGET,
-            f"{check.table}.{check.name}",
-        )
-        for check in _state(case).checks
-        if check.table in written
-    ]
-    return faults or "there are none"
-
-
 def _empty(case: Case) -> Verdict:
     """Before its backfill a target table must be empty, or its rows declared."""
     loaded = {chunk.table for chunk in case.control.chunks}
-    faults, state = [], _state(case)
+    faults, found = [], state(case)
     for spec in case.config.tables:
         source, target = ".".join(spec.source_name), ".".join(spec.target_name)
-        if source in loaded or spec.if_not_empty == "keep" or target not in state.filled:
+        if source in loaded or spec.if_not_empty == "keep" or target not in found.filled:
             continue
         name = ticked(*spec.target_name)
         mend = f"TRUNCATE {name} -- or if_not_empty: keep, where its rows belong beside the new"
         faults.append(fail("it has rows, and nobody knows whose they are", mend, How.TARGET, target))
-    filled = sorted(state.filled)
+    filled = sorted(found.filled)
     return faults or (f"{counted(len(filled), 'table')} with rows: {listed(filled)}" if filled else "all are empty")
 
 
@@ -285,9 +190,4 @@ CHECKS = (
     Check("foreign keys", "none is checked while rows are moved", _foreign_keys, NEED),
     Check("triggers", "none fires while rows are moved", _triggers, NEED),
     Check("empty", "tables are empty before their backfill, or keep declared rows", _empty, (TARGET, CONTROL)),
-    Check("lookup index", "rows that are found by the source's key have an index for it", _lookup, BOTH),
-    Check("unique constraints", "the source keeps every unique index too", _uniques, BOTH),
-    Check("check constraints", "said, since the source's may say something else", _checks, BOTH),
-    Check("collations", "no unique column takes different texts for one", _collations, BOTH),
-    Check("character sets", "every text that is written is utf8mb4", _charsets, BOTH),
 )
