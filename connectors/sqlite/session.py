@@ -180,9 +180,10 @@ def clock(seconds: float = 0.0) -> str:
 
 def _pin(raw: Session, settings: Mapping[str, Value], where: str) -> None:
     mode = raw.execute("PRAGMA journal_mode").fetchone()[0]
-    if mode != "wal":
+    read_only = bool(settings.get("query_only"))
+    if mode != "wal" and not read_only:
         mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    if mode != "wal":
+    if mode != "wal" and not read_only:
         raise FatalError(f"the journal mode stays {mode}", where=where, hint="put the file on a local disk")
     for name, value in settings.items():
         raw.execute(f"PRAGMA {name} = {value}")

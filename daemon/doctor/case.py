@@ -14,6 +14,7 @@ from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
 from connectors.mariadb.doctor import MariadbState
 from connectors.postgresql.doctor import Side, SourceState, TargetState
 from connectors.postgresql.wire import bare_type
+from connectors.sqlite.doctor import FileState
 from daemon.config.model import Config
 from daemon.connector.plan import keys_of
 from mappers.mapping import Entry
@@ -56,9 +57,7 @@ class Case:
     missing: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     found_source: SourceState | None = None
-    found_target: TargetState | None = None
-    found_mariadb: MariadbState | None = None
-    """The target, where it is of that engine."""
+    found_target: TargetState | MariadbState | FileState | None = None
     found_connect: ConnectFacts | None = None
     found_kafka: KafkaState | None = None
     found_mapping: MappingState | None = None
@@ -74,8 +73,24 @@ class Case:
 
     @property
     def target(self) -> TargetState:
-        """The target; only for checks that need it."""
-        return _there(self.found_target)
+        """The target, a server; only for checks that need it."""
+        return _there(self.found_target if isinstance(self.found_target, TargetState) else None)
+
+    @property
+    def mariadb(self) -> MariadbState:
+        """The target, a server of that engine; only for checks that need it."""
+        return _there(self.found_target if isinstance(self.found_target, MariadbState) else None)
+
+    @property
+    def file(self) -> FileState:
+        """The target, a file; only for checks that need it."""
+        return _there(self.found_target if isinstance(self.found_target, FileState) else None)
+
+    @property
+    def filled(self) -> frozenset[str]:
+        """The target tables that have rows."""
+        state = self.found_target
+        return frozenset(state.filled if state is not None else ())
 
     @property
     def connect(self) -> ConnectFacts:
@@ -128,7 +143,7 @@ class Case:
     def sides(self) -> Sequence[tuple[str, Side]]:
         """The databases that were reached."""
         found = ((SOURCE, self.found_source), (TARGET, self.found_target))
-        return [(name, state.side) for name, state in found if state is not None]
+        return [(name, state.side) for name, state in found if isinstance(state, SourceState | TargetState)]
 
 
 def wanted_of(config: Config, entries: Sequence[Entry]) -> Wanted:

@@ -13,11 +13,12 @@ from daemon.doctor import (
     source,
     source_tables,
     target,
+    target_file,
     target_mariadb,
     target_mariadb_tables,
     target_tables,
 )
-from daemon.doctor.case import TARGET, Case
+from daemon.doctor.case import Case
 from daemon.doctor.findings import Check, Finding, judged
 from daemon.doctor.gather import Sides, gather
 
@@ -31,10 +32,9 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "pipeline": pipeline.CHECKS,
 }
 """Area -> its checks, in the order of the report."""
-TARGETS: dict[str, tuple[Check, ...]] = dict.fromkeys(
-    ("mariadb", "mysql"), (*target_mariadb.CHECKS, *target_mariadb_tables.CHECKS)
-)
-"""Kind of the target -> its checks, where they are not PostgreSQL's."""
+_MARIADB = (*target_mariadb.CHECKS, *target_mariadb_tables.CHECKS)
+TARGETS = {"postgresql": AREAS["target"], "mariadb": _MARIADB, "mysql": _MARIADB, "sqlite": target_file.CHECKS}
+"""Engine -> the target's checks."""
 OLD_S = 300.0
 """A transaction older than this is called old, unless said otherwise."""
 
@@ -49,7 +49,6 @@ def examine(config: Config, sides: Sides, areas: Collection[str] = (), old_s: fl
 
 def judge(case: Case, areas: Collection[str] = ()) -> list[Finding]:
     """What the checks say of a case. Pure."""
-    wanted = {area: checks for area, checks in AREAS.items() if area in areas or not areas}
-    if TARGET in wanted:
-        wanted[TARGET] = TARGETS.get(case.config.target.kind, wanted[TARGET])
+    every = AREAS | {"target": TARGETS[case.config.target.kind]}
+    wanted = {area: checks for area, checks in every.items() if area in areas or not areas}
     return [finding for area, checks in wanted.items() for finding in judged(area, checks, case)]

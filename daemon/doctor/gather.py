@@ -23,6 +23,7 @@ from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.sql.target import SqlTarget
+from connectors.sqlite.doctor import FileState, file_state
 from daemon.config.errors import dotted
 from daemon.config.model import Config
 from daemon.connector.plan import plan_of
@@ -106,8 +107,7 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
         missing=missing,
         errors=errors,
         found_source=found_source,
-        found_target=found_target if isinstance(found_target, TargetState) else None,
-        found_mariadb=found_target if isinstance(found_target, MariadbState) else None,
+        found_target=found_target,
         found_control=found_control,
         found_kafka=found_kafka,
         found_connect=found_connect,
@@ -125,14 +125,15 @@ def _source(case: Case, sides: Sides, old_s: float) -> SourceState:
         return source_state(conn, server_of(url), names, section.slot, section.publication, old_s)
 
 
-def _target(case: Case, sides: Sides, old_s: float) -> TargetState | MariadbState:
+def _target(case: Case, sides: Sides, old_s: float) -> TargetState | MariadbState | FileState:
     target, names = sides.target, case.target_names.values()
+    if isinstance(target, PostgresTarget):
+        with target.raw() as raw:
+            return target_state(raw, server_of(target.url), names, DEFAULT_SCHEMA, old_s)
     if isinstance(target, MariadbTarget):
         with target.raw() as ours:
             return mariadb_state(ours, target.where.removeprefix("target "), names, DEFAULT_SCHEMA)
-    assert isinstance(target, PostgresTarget)
-    with target.raw() as raw:
-        return target_state(raw, server_of(target.url), names, DEFAULT_SCHEMA, old_s)
+    return file_state(target.url, names)
 
 
 def _control(sides: Sides) -> ControlState:

@@ -52,7 +52,8 @@ def _rights(case: Case) -> Verdict:
     return faults or f"temporary tables, and the schema {DEFAULT_SCHEMA}"
 
 
-def _control(case: Case) -> Verdict:
+def control_schema(case: Case) -> Verdict:
+    """Whether the control schema is one that this program knows."""
     if CONTROL in case.errors:
         return [fail(case.errors[CONTROL][0], "see the rights above", How.SETTING)]
     found = case.control.version
@@ -144,7 +145,7 @@ CHECKS = (
     Check("clock", "its clock is this machine's", lambda case: clock(case.target.side), NEED),
     Check("connections", "enough connections are free", _connections, NEED),
     Check("rights", "temporary tables, and the control schema", _rights, NEED),
-    Check("control schema", "of this program's version, or to be made or upgraded", _control, NEED),
+    Check("control schema", "of this program's version, or to be made or upgraded", control_schema, NEED),
     Check("grants", "the role may read and write every target table", _grants, NEED),
     Check("row security", "row level security keeps no rows from the role", _row_security, NEED),
     Check("unlogged", "no target table is unlogged", _unlogged, NEED),

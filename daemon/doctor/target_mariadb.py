@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from connectors.control.schema import DEFAULT_SCHEMA, VERSION
-from connectors.mariadb.doctor import MariadbState
+from connectors.control.schema import DEFAULT_SCHEMA
 from connectors.mariadb.grants import ticked
 from connectors.mariadb.session import MINIMUM
 from daemon.doctor.case import CONTROL, MAPPING, SOURCE, TARGET, Case
 from daemon.doctor.databases import CLOCK_S
 from daemon.doctor.findings import Check, Fault, How, Verdict, fail, note, warn
-from daemon.doctor.target import POOL_CONNECTIONS
-from daemon.doctor.words import counted, duration, listed, size
+from daemon.doctor.target import POOL_CONNECTIONS, control_schema
+from daemon.doctor.target_tables import empty
+from daemon.doctor.words import counted, duration, size
 from mappers.mapping import Table
 
 NEED = (TARGET,)
@@ -19,16 +19,9 @@ PACKET_BYTES = 32 << 20
 """A value may be as long as PostgreSQL's events are at most; the server refuses what is longer than a packet."""
 
 
-def state(case: Case) -> MariadbState:
-    """The target; only for checks that need it."""
-    if case.found_mariadb is None:
-        raise LookupError("the check looks at what it does not need")
-    return case.found_mariadb
-
-
 def tables(case: Case) -> list[tuple[str, Table]]:
     """The target tables by full name."""
-    return sorted(state(case).tables.items())
+    return sorted(case.mariadb.tables.items())
 
 
 def alter(table: Table, what: str) -> str:
@@ -40,11 +33,11 @@ def _reachable(case: Case) -> Verdict:
     if TARGET in case.errors:
         seen, mend = case.errors[TARGET]
         return [fail(seen, mend or "look again: it answers, and is busy or locked", How.SETTING)]
-    return f"{state(case).where} answers, as {state(case).user}"
+    return f"{case.mariadb.where} answers, as {case.mariadb.user}"
 
 
 def _version(case: Case) -> Verdict:
-    found = state(case)
+    found = case.mariadb
     seen, needed = f"{found.product} {found.version}", MINIMUM[found.product]
     if tuple(int(part) for part in found.version.split(".") if part.isdigit()) < needed:
         mend = f"upgrade it to {found.product} {'.'.join(map(str, needed))} or later"
@@ -53,19 +46,19 @@ def _version(case: Case) -> Verdict:
 
 
 def _writable(case: Case) -> Verdict:
-    if state(case).settings["read_only"].upper() in ("ON", "1"):
+    if case.mariadb.settings["read_only"].upper() in ("ON", "1"):
         return [fail("it is read-only, as a replica is", "target.url: the primary", How.FILE)]
     return "it accepts writes"
 
 
 def _clock(case: Case) -> Verdict:
-    ahead = state(case).clock_ahead_s
+    ahead = case.mariadb.clock_ahead_s
     seen = f"its clock is {duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's"
     return [warn(seen, "let both synchronise their clocks (NTP)", How.SETTING)] if abs(ahead) > CLOCK_S else seen
 
 
 def _connections(case: Case) -> Verdict:
-    found = state(case)
+    found = case.mariadb
     limit = int(found.settings["max_connections"] or 0)
     free, needed = limit - found.connections_used, POOL_CONNECTIONS + 2 * case.config.backfill.workers
     seen = f"{free} connections are free, about {needed} are needed"
@@ -73,7 +66,7 @@ def _connections(case: Case) -> Verdict:
 
 
 def _rights(case: Case) -> Verdict:
-    found = state(case)
+    found = case.mariadb
     faults = [
         fail(seen, mend, How.TARGET, about)
         for about, seen, mend in (
@@ -85,20 +78,8 @@ def _rights(case: Case) -> Verdict:
     return faults or f"temporary tables, and the database {DEFAULT_SCHEMA}"
 
 
-def _control(case: Case) -> Verdict:
-    if CONTROL in case.errors:
-        return [fail(case.errors[CONTROL][0], "see the rights above", How.SETTING)]
-    found = case.control.version
-    if found is None:
-        return f"there is no database {DEFAULT_SCHEMA} yet: the first start makes it"
-    if found > VERSION:
-        seen = f"the database {DEFAULT_SCHEMA} has version {found}, this program knows up to {VERSION}"
-        return [fail(seen, "install the newer changeover that wrote it", How.SETTING)]
-    return f"version {found}" + (f", to be upgraded to {VERSION} by the next start" if found < VERSION else "")
-
-
 def _grants(case: Case) -> Verdict:
-    found = state(case)
+    found = case.mariadb
     faults = [
         fail(f"the account may not {', '.join(g.privileges)} it", g.mend, How.TARGET, g.table) for g in found.grants
     ]
@@ -115,7 +96,7 @@ def _storage(case: Case) -> Verdict:
 
 
 def _triggers(case: Case) -> Verdict:
-    found = state(case)
+    found = case.mariadb
     faults: list[Fault] = []
     for name, table in tables(case):
         for trigger in table.triggers:
@@ -136,14 +117,14 @@ def _foreign_keys(case: Case) -> Verdict:
 
 
 def _loading(case: Case) -> Verdict:
-    if state(case).loads:
+    if case.mariadb.loads:
         return "rows are staged by LOAD DATA LOCAL"
     seen = "local_infile is off, or a proxy refuses it: rows are staged by long statements, which is slower"
     return [warn(seen, "SET GLOBAL local_infile = ON", How.TARGET)]
 
 
 def _packet(case: Case) -> Verdict:
-    found = int(state(case).settings["max_allowed_packet"] or 0)
+    found = int(case.mariadb.settings["max_allowed_packet"] or 0)
     seen = f"values of up to {size(found)}"
     if found >= PACKET_BYTES:
         return seen
@@ -152,26 +133,11 @@ def _packet(case: Case) -> Verdict:
 
 
 def _binlog(case: Case) -> Verdict:
-    settings = state(case).settings
+    settings = case.mariadb.settings
     if settings["log_bin"].upper() not in ("ON", "1") or settings["binlog_format"].upper() != "STATEMENT":
         return "rows are logged as rows, or not at all"
     seen = "binlog_format is STATEMENT: READ COMMITTED writes are refused with it"
     return [fail(seen, "SET GLOBAL binlog_format = 'ROW' -- and in the server's configuration", How.TARGET)]
-
-
-def _empty(case: Case) -> Verdict:
-    """Before its backfill a target table must be empty, or its rows declared."""
-    loaded = {chunk.table for chunk in case.control.chunks}
-    faults, found = [], state(case)
-    for spec in case.config.tables:
-        source, target = ".".join(spec.source_name), ".".join(spec.target_name)
-        if source in loaded or spec.if_not_empty == "keep" or target not in found.filled:
-            continue
-        name = ticked(*spec.target_name)
-        mend = f"TRUNCATE {name} -- or if_not_empty: keep, where its rows belong beside the new"
-        faults.append(fail("it has rows, and nobody knows whose they are", mend, How.TARGET, target))
-    filled = sorted(found.filled)
-    return faults or (f"{counted(len(filled), 'table')} with rows: {listed(filled)}" if filled else "all are empty")
 
 
 CHECKS = (
@@ -181,7 +147,7 @@ CHECKS = (
     Check("clock", "its clock is this machine's", _clock, NEED),
     Check("connections", "enough connections are free", _connections, NEED),
     Check("rights", "temporary tables, and the control database", _rights, NEED),
-    Check("control schema", "of this program's version, or to be made or upgraded", _control, NEED),
+    Check("control schema", "of this program's version, or to be made or upgraded", control_schema, NEED),
     Check("grants", "the account may read and write every target table", _grants, NEED),
     Check("engine", "every target table has transactions", _storage, NEED),
     Check("binary log", "it is not by statements", _binlog, NEED),
@@ -189,5 +155,5 @@ CHECKS = (
     Check("packets", "values of usual sizes fit", _packet, NEED),
     Check("foreign keys", "none is checked while rows are moved", _foreign_keys, NEED),
     Check("triggers", "none fires while rows are moved", _triggers, NEED),
-    Check("empty", "tables are empty before their backfill, or keep declared rows", _empty, (TARGET, CONTROL)),
+    Check("empty", "tables are empty before their backfill, or keep declared rows", empty, (TARGET, CONTROL)),
 )

@@ -8,8 +8,8 @@ from connectors.mariadb.doctor import Index
 from connectors.mariadb.grants import ticked
 from daemon.doctor.case import MAPPING, SOURCE, TARGET, Case
 from daemon.doctor.findings import Check, Fault, How, Verdict, warn
-from daemon.doctor.target_mariadb import alter, state
-from mappers.expressions import plain_column
+from daemon.doctor.target_mariadb import alter
+from daemon.doctor.target_tables import plain_columns
 from mappers.mapping import Column, Entry, Table
 
 BOTH = (SOURCE, TARGET, MAPPING)
@@ -53,7 +53,7 @@ def _collations(case: Case) -> Verdict:
 
 
 def _indexes(case: Case, table: Table) -> list[Index]:
-    return [index for index in state(case).indexes if index.table == table.full_name]
+    return [index for index in case.mariadb.indexes if index.table == table.full_name]
 
 
 def _lookup(case: Case) -> Verdict:
@@ -81,7 +81,7 @@ def _uniques(case: Case) -> Verdict:
 
 
 def _unkept(case: Case, entry: Entry, index: Index) -> Iterator[Fault]:
-    filled = {column.name: plain_column(column.expression) for column in entry.columns}
+    filled = plain_columns(entry)
     inside = {filled.get(column) for column in index.columns}
     theirs = [*(set(u.columns) for u in entry.source.uniques if not u.partial), set(entry.source.key)]
     if index.prefix or not any(columns and columns <= inside for columns in theirs):
@@ -100,7 +100,7 @@ def _checks(case: Case) -> Verdict:
             How.TARGET,
             f"{check.table}.{check.name}",
         )
-        for check in state(case).checks
+        for check in case.mariadb.checks
         if check.table in written
     ]
     return faults or "there are none"

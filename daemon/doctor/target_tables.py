@@ -18,7 +18,7 @@ from mappers.names import readable
 NEED = (SOURCE, TARGET, MAPPING)
 
 
-def _plain(entry: Entry) -> dict[str, str]:
+def plain_columns(entry: Entry) -> dict[str, str]:
     """Target column -> the source column that fills it as it is."""
     found = {column.name: plain_column(column.expression) for column in entry.columns}
     return {name: column for name, column in found.items() if column is not None}
@@ -70,7 +70,7 @@ def _uniques(case: Case) -> Verdict:
 
 
 def _unkept(case: Case, entry: Entry, index: Index) -> Iterator[Fault]:
-    plain = _plain(entry)
+    plain = plain_columns(entry)
     kept = [i for i in case.source.side.indexes if i.table == entry.source.full_name and i.arbiter]
     inside = [plain.get(column) for column in index.columns]
     if not index.partial and not index.is_exclusion and any(set(i.columns) <= set(inside) for i in kept):
@@ -101,7 +101,7 @@ def _checks(case: Case) -> Verdict:
 
 def _same(check: CheckConstraint, theirs: list[CheckConstraint], entry: Entry) -> bool:
     """Whether the source has the same constraint on columns that are handed on under the same names."""
-    plain = _plain(entry)
+    plain = plain_columns(entry)
     handed_on = all(plain.get(column) == column for column in check.columns)
     return handed_on and any(check.definition == other.definition for other in theirs)
 
@@ -112,7 +112,7 @@ def _collations(case: Case) -> Verdict:
     inexact = {(text.table, text.column): text for text in case.target.side.texts}
     same = {(text.table, text.column): text.why for text in case.source.side.texts}
     for entry in case.mapping.entries:
-        plain = _plain(entry)
+        plain = plain_columns(entry)
         unique = {c: i for i in _indexes(case, entry.target.full_name) if i.is_unique for c in i.columns}
         for column in unique:
             text = inexact.get((entry.target.full_name, column))
@@ -129,22 +129,23 @@ def _unique_there(case: Case, table: str, column: str) -> bool:
     return any(i.table == table and i.arbiter and i.columns == (column,) for i in case.source.side.indexes)
 
 
-def _empty(case: Case) -> Verdict:
+def empty(case: Case) -> Verdict:
     """Before its backfill a target table must be empty, or its rows declared."""
     loaded = {chunk.table for chunk in case.control.chunks}
     faults = []
     for spec in case.config.tables:
         source, target = ".".join(spec.source_name), ".".join(spec.target_name)
-        if source in loaded or spec.if_not_empty == "keep" or target not in case.target.filled:
+        if source in loaded or spec.if_not_empty == "keep" or target not in case.filled:
             continue
-        mend = f"TRUNCATE {readable(*spec.target_name)} -- or if_not_empty: keep, where its rows belong beside the new"
+        emptied = "DELETE FROM" if case.config.target.kind == "sqlite" else "TRUNCATE"
+        mend = f"{emptied} {readable(*spec.target_name)} -- or if_not_empty: keep, where its rows belong beside the new"
         faults.append(fail("it has rows, and nobody knows whose they are", mend, How.TARGET, target))
-    filled = sorted(case.target.filled)
+    filled = sorted(case.filled)
     return faults or (f"{counted(len(filled), 'table')} with rows: {listed(filled)}" if filled else "all are empty")
 
 
 CHECKS = (
-    Check("empty", "tables are empty before their backfill, or keep declared rows", _empty, (TARGET, CONTROL)),
+    Check("empty", "tables are empty before their backfill, or keep declared rows", empty, (TARGET, CONTROL)),
     Check("key index", "every target key has a unique index to merge on", _key_index, NEED),
     Check("lookup index", "rows that are found by the source's key have an index for it", _carrier_index, NEED),
     Check("unique constraints", "the source keeps every unique and exclusion constraint too", _uniques, NEED),

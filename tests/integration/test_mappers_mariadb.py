@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from connectors.mariadb.session import SQL_MODE, Raw, connect
 
+from connectors.mariadb.session import SQL_MODE, Raw, connect
 from mappers.dialects import MARIADB
 from mappers.dialects.mariadb.functions import MariaFunctions
 from mappers.dialects.mariadb.words import AGGREGATES, STEADY, UNSTEADY, WORDS

@@ -66,7 +66,7 @@ TABLES: list[dict[str, Any]] = [
         "key": {"product_id": "id"},
         "columns": {
             "title": "name",
-            "price": "printf('%d.%02d', cents / 100, cents % 100)",
+            "price": "case when cents is not null then printf('%d.%02d', cents / 100, cents % 100) end",
             "cents": "cents",
             "note": "note",
             "body": "body",
