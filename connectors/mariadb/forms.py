@@ -64,7 +64,7 @@ def staged_type(column: WireColumn, source: Column, *, uuid: str) -> str:
     if sized is not None:
         return _sized(sized["name"], int(sized["first"]), int(sized["second"] or 0))
     known = source.collation or (read(column.type).family is not Family.SHAPE and column.type not in _SCALELESS)
-    return column.type.partition(" character set ")[0] if known else TEXT
+    return column.type if known else TEXT
 
 
 def _sized(name: str, first: int, second: int) -> str:

@@ -44,11 +44,12 @@ class Connection(_Plain):
             self.feed = None
 
     def _read_query_result(self, unbuffered: bool = False) -> int:
-        if self.feed is None:
-            return int(super()._read_query_result(unbuffered))  # type: ignore[misc]
         self._result: Any = None
         result = _Fed(self)
-        result.read()
+        if unbuffered:
+            result.init_unbuffered_query()
+        else:
+            result.read()
         self._result = result
         if result.server_status is not None:
             self.server_status = result.server_status
@@ -67,8 +68,8 @@ class _Fed(MySQLResult):
         finally:
             connection.write_packet(b"")
             answer = connection._read_packet()
-        if not answer.is_ok_packet():
-            raise err.OperationalError(CR.CR_COMMANDS_OUT_OF_SYNC, "no answer to the end of the rows")
+        if rows is None:
+            raise err.OperationalError(CR.CR_COMMANDS_OUT_OF_SYNC, "the server asked for a file")
         self._read_ok_packet(answer)  # type: ignore[attr-defined]
 
 
