@@ -31,6 +31,7 @@ from mappers.mapping import Entry, Table
 from mappers.projection import qualified, quote
 
 _STAGED = re.compile(r"(?:`[^`]*`\.)?`changeover_stage(?:_text)?_(\d+)`\.`c(\d+)`")
+_SIZED_CAST = re.compile(r"\bAS\s+(?:CHAR|BINARY)\s*\(", re.IGNORECASE)
 MADE = "changeover_made"
 """Temporary table of the target keys that source rows make."""
 
@@ -70,7 +71,7 @@ class MariadbTransaction(SqlTransaction):
                     raise self._folded(entry)
                 return 0
             count = self.run(statement)
-            checked(self.raw, self._where, entry.target.full_name)
+            checked(self.raw, self._where, entry.target.full_name, may_cut=not _cuts_key(entry))
         return count
 
     def _folded(self, entry: Entry) -> FatalError:
@@ -154,6 +155,11 @@ class MariadbTransaction(SqlTransaction):
     def _column(self, found: re.Match[str]) -> str:
         columns = self._columns.get(int(found[1]), ())
         return columns[int(found[2])] if int(found[2]) < len(columns) else found[0]
+
+
+def _cuts_key(entry: Entry) -> bool:
+    """Whether a cast of the key says how long its text is: a key that were cut would be another row's."""
+    return any(_SIZED_CAST.search(entry.expression(name).sql) for name in entry.key)
 
 
 def table_options(raw: infile.Connection) -> str:

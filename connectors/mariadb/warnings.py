@@ -25,17 +25,20 @@ HARMLESS = frozenset(
 )  # fmt: skip
 """Warnings that are not about values."""
 _WRITTEN_CUT = re.compile(r"Truncated incorrect (?:CHAR|BINARY)\(\d+\) value")
-"""cast(x as char(3)) of a mapping: it says that it cuts, and where."""
+"""cast(x as char(3)) of a mapping."""
 
 
-def checked(raw: Connection, where: str, table: str = "") -> None:
-    """Raise RecordError where the last statement changed a value. Shows no value."""
+def checked(raw: Connection, where: str, table: str = "", *, may_cut: bool = False) -> None:
+    """Raise RecordError where the last statement changed a value. Shows no value.
+
+    may_cut: a cast that says how long its text is may make it so.
+    """
     result = raw._result
     if result is None or not result.warning_count:
         return
     said = raw.show_warnings()  # type: ignore[no-untyped-call]
     for _, number, message in said or ():
-        if number in HARMLESS or _WRITTEN_CUT.match(message):
+        if number in HARMLESS or (may_cut and _WRITTEN_CUT.match(message)):
             continue
         raise _error(number, message, where, table)
 

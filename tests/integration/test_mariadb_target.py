@@ -261,6 +261,24 @@ def test_a_cast_that_says_that_it_cuts_may_cut(place: MariadbPlace, rig: Make) -
     assert one.content("id", "v") == [(1, "abc"), (2, "ghi")]
 
 
+def test_a_key_is_not_cut(place: MariadbPlace, rig: Make) -> None:
+    """A key's cast may say how long it is; what is longer would become another row's key."""
+    name = name_of("t")
+    create = [f"CREATE TABLE {quoted(name)} (k varchar(3) COLLATE utf8mb4_nopad_bin PRIMARY KEY, v int)"]
+    specs = [{"key": {"k": "cast(k as char(3))"}, "columns": {"v": "v"}}]
+    one = rig({"k": "text", "v": "integer"}, ("k",), name=name, specs=specs, create=create)
+    one.put({"k": "abc", "v": 1}, {"k": "ab", "v": 2})
+    for row in ({"k": "abcd", "v": 3},):
+        with pytest.raises(RecordError):
+            one.put(row)
+        with pytest.raises(RecordError):
+            one.load(row)
+        with pytest.raises(RecordError):
+            one.put(gone=[row])
+    one.put({"k": "abc", "v": 4}, gone=[{"k": "ab"}])
+    assert one.content() == [("abc", 4)]
+
+
 # -- staging -----------------------------------------------------------------------------------------------------------
 
 
