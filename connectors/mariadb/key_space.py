@@ -20,6 +20,8 @@ def bounds(raw: Raw, dialect: Dialect, table: Table, key: Sequence[str], rows: i
 
     By steps over the key's index; a large table with a key of one integer is cut evenly between its ends instead.
     """
+    if any(read(table.column(name).type).family is Family.LABEL for name in key):
+        return _walked(raw, dialect, table, key, rows)
     if table.rows_estimate > sample_above and _is_integer(table, key):
         return _even(raw, table, key[0], rows)
     found: list[Bound] = []
@@ -43,6 +45,25 @@ def _even(raw: Raw, table: Table, name: str, rows: int) -> list[Bound]:
     least, span = int(least), int(greatest) - int(least)
     parts = max(1, min(-(-table.rows_estimate // rows), span))
     return [(str(edge),) for edge in sorted({least + span * i // parts for i in range(1, parts)})]
+
+
+def _walked(raw: Raw, dialect: Dialect, table: Table, key: Sequence[str], rows: int) -> list[Bound]:
+    """Labels are sorted by their number, and compared as texts: as texts they are sorted here too, all at once."""
+    types = [table.column(name).type for name in key]
+    columns = [f"t.{quote(name)}" for name in key]
+    texts = [f"{dialect.values.text(c, kind)} AS k{i}" for i, (c, kind) in enumerate(zip(columns, types, strict=True))]
+    order = ", ".join(
+        f"CONCAT({column})" if read(kind).family is Family.LABEL else column
+        for column, kind in zip(columns, types, strict=True)
+    )
+    query = (
+        f"SELECT {', '.join(f'k{i}' for i in range(len(key)))} FROM (SELECT {', '.join(texts)}, "
+        f"ROW_NUMBER() OVER (ORDER BY {order}) AS n FROM {qualified(table)} AS t) AS q "
+        f"WHERE n > 1 AND n % {int(rows)} = {1 % int(rows)} ORDER BY n"
+    )
+    with raw.cursor() as cursor:
+        cursor.execute(query)
+        return [tuple(row) for row in cursor.fetchall()]
 
 
 def _next(raw: Raw, dialect: Dialect, table: Table, key: Sequence[str], rows: int, last: Bound | None) -> Bound | None:

@@ -22,6 +22,7 @@ def prepare(raw: Connection, kind: str, where: str) -> None:
     assert row is not None
     raw.packet_max = int(row[0])
     raw.can_load = bool(row[1]) and _loads(raw)
+    raw.rollback()
 
 
 def _loads(raw: Connection) -> bool:

@@ -142,11 +142,14 @@ class MariadbTarget(SqlTarget):
 
         A column alone has its staged type. Raises FatalError with the engine's words for what it does not accept.
         """
+        staged = {column.name: _staged(mapped, entry, column.name) for column in entry.columns}
+        asked = {name: entry.expression(name).sql for name, kind in staged.items() if kind is None}
         with self.raw() as raw:
             try:
-                return [(name, _staged(mapped, entry, name) or kind) for name, kind in _made(raw, mapped, entry)]
+                made = _made(raw, mapped, entry, asked) if asked or entry.where else {}
             except pymysql.Error as error:
                 raise FatalError(str(error.args[-1]), where=self.where) from error
+        return [(name, kind or made[name]) for name, kind in staged.items()]
 
     def obstacles(self, entry: Entry) -> list[tuple[str, str]]:
         """Triggers, which fire for every session, and tables that a rollback does not take back."""
@@ -171,24 +174,24 @@ def lock_limit(limit_s: float) -> dict[str, Value]:
     return {"innodb_lock_wait_timeout": seconds, "lock_wait_timeout": seconds}
 
 
-def _made(raw: Raw, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
-    """The types of a table that is made of the entry's expressions, over a table of the staged types."""
+def _made(raw: Raw, mapped: MappedTable, entry: Entry, asked: Mapping[str, str]) -> dict[str, str]:
+    """Name -> the type of a column that is made of the expression, over a table of the staged types."""
     stage = stage_of(mapped, table_options(raw))
     described = "changeover_described"
     for name in (stage.shape_name, described):
         raw.query(f"DROP TEMPORARY TABLE IF EXISTS {name}")
     raw.query(stage.shape())
-    found = []
+    found = {}
     try:
-        for column in entry.columns:
-            query = f"SELECT {column.expression.sql} AS x FROM {stage.empty()} AS s"
+        for column, sql in {**asked, "": "1"}.items():
+            query = f"SELECT {sql} AS x FROM {stage.empty()} AS s"
             query += f" WHERE {entry.where.sql}" if entry.where else ""
             raw.query(f"CREATE TEMPORARY TABLE {described} {table_options(raw)} {query}")
             with raw.cursor() as cursor:
                 cursor.execute(f"SHOW FULL COLUMNS FROM {described}")
                 row = cursor.fetchone()
             assert row is not None
-            found.append((column.name, _known(spelled(row[1], row[2] or ""), column.expression.sql)))
+            found[column] = _known(spelled(row[1], row[2] or ""), sql)
             raw.query(f"DROP TEMPORARY TABLE {described}")
     finally:
         raw.query(f"DROP TEMPORARY TABLE {stage.shape_name}")
