@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from mappers.dialects import Dialect
 from mappers.expressions import ExpressionError, column_expression, parse_expression, shown
+from mappers.grammar import Catalog
 from mappers.keys import Report
 from mappers.mapping import Column, Expression, Table
 from mappers.names import did_you_mean, readable
 from mappers.nulls import possibly_null, proven_present
-from mappers.render import Catalog
 from mappers.spec import TableSpec
 
 Path = tuple[str, ...]

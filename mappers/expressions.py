@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 
 from mappers.dialects import DIALECTS, POSTGRESQL, Dialect
+from mappers.grammar import Catalog
 from mappers.mapping import Expression, Table
 from mappers.names import readable
-from mappers.render import Catalog
 from mappers.tokens import ExpressionError
 from mappers.tree import LONGEST, Node, check, parse
 

@@ -7,42 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
+from mappers.grammar import Catalog, Words
 from mappers.mapping import Table
 from mappers.names import did_you_mean, quote
+from mappers.spacing import tidy
 from mappers.tokens import END, ExpressionError, Kind, Token
 
-_NO_SPACE_BEFORE = frozenset((")", "]", ",", ".", "::"))
-_NO_SPACE_AFTER = frozenset(("(", "[", ".", "::", ""))
 BRACKET = Token(Kind.MARK, "(")
-
-
-class Catalog(Protocol):
-    """Which functions an expression may call: those that give the same answer on every run and on every side."""
-
-    def refusal(self, name: str, arguments: Sequence[Sequence[Token]]) -> tuple[str, str] | None:
-        """(message, hint) where a call of `name` (folded) with these arguments is not allowed; None where it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What the words of a dialect mean.
-
-    keywords: reserved, so that none of them can be an unquoted column, and allowed in a scalar expression. reserved:
-    the same, but no part of a scalar expression: as a column it must be quoted. refused: all that is no column where
-    the table has none of that name. syntax: written like a function, but part of the language, and always steady.
-    unsteady: functions that also come without brackets. typed_literals: date '...'. collations: the first is the one to
-    offer.
-    """
-
-    keywords: frozenset[str]
-    reserved: frozenset[str]
-    refused: frozenset[str]
-    syntax: frozenset[str]
-    unsteady: frozenset[str]
-    typed_literals: frozenset[str]
-    collations: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -266,22 +239,3 @@ class FreeCase(Renderer):
 
     def _is_source(self, qualifier: Token) -> bool:
         return qualifier.text.lower() in (self.source.name.lower(), "s")
-
-
-def tidy(parts: Sequence[str]) -> str:
-    """The parts with a space between them, save around brackets, commas and casts. Signs never touch."""
-    out: list[str] = []
-    last, before = "", ""
-    for part in parts:
-        call = part in ("(", "[") and _callable(last, before, part)
-        if part not in _NO_SPACE_BEFORE and last not in _NO_SPACE_AFTER and not call:
-            out.append(" ")
-        out.append(part)
-        last, before = part, last
-    return "".join(out)
-
-
-def _callable(last: str, before: str, bracket: str) -> bool:
-    if bracket == "[":
-        return last == "ARRAY" or last[-1:] in ('"', ")", "]")
-    return before != "::" and last[:1].islower() and not last.startswith("s.") and last.isidentifier()

@@ -10,10 +10,10 @@ from dataclasses import replace
 from mappers.columns import Filling
 from mappers.dialects import POSTGRESQL, Dialect
 from mappers.errors import ConfigError, Problem
+from mappers.grammar import Catalog
 from mappers.keys import Report, carrier, check_traceable, source_key, target_key
 from mappers.mapping import Entry, Table, TargetColumn
 from mappers.names import did_you_mean
-from mappers.render import Catalog
 from mappers.spec import TableSpec
 
 

@@ -11,14 +11,22 @@ import json
 import re
 import struct
 from collections.abc import Callable
-from datetime import date
-from decimal import Decimal
 from math import isnan
 from typing import Any
 
 from connectors.arrays import elements
-from connectors.calendar import DAY_US, EPOCH_ORDINAL, day_text, days_of, moment_text, time_text
-from connectors.wire import INFINITY_US, Wire, WireColumn
+from connectors.calendar import time_text
+from connectors.sqlite.texts import (
+    date_text,
+    decimal_text,
+    host_text,
+    range_text,
+    timestamp_text,
+    whole_clock,
+    whole_timestamp,
+    zoned_text,
+)
+from connectors.wire import Wire, WireColumn
 
 Convert = Callable[[Any], Any]
 STAGED = {Wire.INT: "INTEGER", Wire.FLOAT: "REAL", Wire.BOOL: "INTEGER", Wire.BYTES: "BLOB"}
@@ -28,10 +36,6 @@ _NUMERIC = re.compile(r"(?:numeric|decimal|dec|fixed)\b(?:\((\d+)(?:,\s*(-?\d+))
 _SINGLE = re.compile(r"(?:real|float4|float)\b")
 _ZONED = re.compile(r"timestamp\b(?!.*without time zone)")
 _PADDED = re.compile(r"character(?! varying)\b|bpchar\b")
-_MOMENT = re.compile(
-    r"(\d{4,})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d(?::?\d\d(?::?\d\d)?)?)( BC)?"
-)
-_INFINITE = ("infinity", "-infinity")
 
 
 def staged_type(column: WireColumn) -> str:
@@ -136,34 +140,6 @@ def _bytes(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
-def _date(days: int) -> str:
-    if abs(days) >= INFINITY_US:
-        return _INFINITE[days < 0]
-    return date.fromordinal(days + EPOCH_ORDINAL).isoformat() if -719_162 <= days <= 2_932_896 else day_text(days)
-
-
-def _timestamp(micros: int) -> str:
-    if abs(micros) >= INFINITY_US:
-        return _INFINITE[micros < 0]
-    return moment_text(*divmod(micros, DAY_US))
-
-
-def _plain_timestamp(text: str) -> str:
-    """A fraction of six digits, always; the era stays at the end."""
-    if text in _INFINITE:
-        return text
-    plain, era, _ = text.partition(" BC")
-    day, _, clock = plain.partition(" ")
-    if not clock:
-        raise ValueError
-    return f"{day} {_clock(clock)}{era}"
-
-
-def _clock(text: str) -> str:
-    whole, _, fraction = text.partition(".")
-    return f"{whole}.{fraction[:6]:0<6}"
-
-
 def _normal(type_name: str) -> Convert | None:
     """What makes one form of a text type's several; None where there is one alone."""
     if found := _NUMERIC.match(type_name):
@@ -173,55 +149,7 @@ def _normal(type_name: str) -> Convert | None:
         return zoned_text
     if _PADDED.match(type_name):
         return lambda text: text.rstrip(" ")
-    return {"tstzrange": _range, "inet": _host}.get(type_name)
-
-
-def decimal_text(text: str, scale: int | None) -> str:
-    """A plain decimal number: of the type's digits after the point, or of none to spare where the type has no scale."""
-    if text[-1:] in "Nny":  # NaN, Infinity
-        return text
-    if "e" in text or "E" in text:
-        text = format(Decimal(text), "f")
-    whole, _, fraction = text.partition(".")
-    if not (whole.removeprefix("-") + fraction).isdigit():
-        raise ValueError
-    fraction = fraction.rstrip("0").ljust(max(scale or 0, 0), "0")
-    return f"{whole}.{fraction}" if fraction else whole
-
-
-def zoned_text(text: str) -> str:
-    """A moment in UTC: YYYY-MM-DD HH:MM:SS.ffffffZ, of the stream's ISO 8601 form and of PostgreSQL's."""
-    body = text[:-3] if text[-3:] == "+00" else text[:-1] if text[-1:] == "Z" else ""
-    if len(body) >= 19 and body[4] == "-" and body[10] in " T" and body[16] == ":":
-        return f"{body[:10]} {_clock(body[11:])}Z"
-    if text in _INFINITE:
-        return text
-    found = _MOMENT.fullmatch(text)
-    if found is None:
-        raise ValueError
-    year, month, day, hour, minute, second, fraction, zone, era = found.groups("")
-    if zone in ("Z", "+00", "+00:00", "-00", "+0000"):
-        return f"{year}-{month}-{day} {hour}:{minute}:{second or '00'}.{fraction[:6]:0<6}Z{era}"
-    days = days_of(1 - int(year) if era else int(year), int(month), int(day))
-    micros = (int(hour) * 3600 + int(minute) * 60 + int(second or 0)) * 1_000_000 + int(f"{fraction[:6]:0<6}")
-    plain = moment_text(*divmod(days * DAY_US + micros - _offset_us(zone), DAY_US))
-    return f"{plain[:-3]}Z BC" if plain.endswith(" BC") else f"{plain}Z"
-
-
-def _offset_us(zone: str) -> int:
-    digits = zone[1:].replace(":", "").ljust(6, "0")
-    seconds = int(digits[:2]) * 3600 + int(digits[2:4]) * 60 + int(digits[4:])
-    return (-seconds if zone[0] == "-" else seconds) * 1_000_000
-
-
-def _range(text: str) -> str:
-    """The bounds in UTC: their text is in whatever time zone the session had."""
-    return _MOMENT.sub(lambda found: zoned_text(found[0]), text)
-
-
-def _host(text: str) -> str:
-    """An address alone, without the mask of all its bits: PostgreSQL's cast to text writes it, its output does not."""
-    return text.removesuffix("/128") if ":" in text else text.removesuffix("/32")
+    return {"tstzrange": range_text, "inet": host_text}.get(type_name)
 
 
 def _json(values: object) -> str:
@@ -260,13 +188,13 @@ def _same(value: Any) -> Any:
 
 _FROM_WIRE: dict[Wire, Convert] = {
     Wire.BOOL: int,
-    Wire.DATE: _date,
+    Wire.DATE: date_text,
     Wire.TIME: time_text,
-    Wire.TIMESTAMP: _timestamp,
+    Wire.TIMESTAMP: timestamp_text,
 }
 _FROM_TEXT: dict[Wire, Convert] = {
     Wire.BOOL: _flag,
     Wire.BYTES: _bytes,
-    Wire.TIME: _clock,
-    Wire.TIMESTAMP: _plain_timestamp,
+    Wire.TIME: whole_clock,
+    Wire.TIMESTAMP: whole_timestamp,
 }

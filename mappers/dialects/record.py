@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from mappers.grammar import Catalog
 from mappers.mapping import Expression
-from mappers.render import Catalog, Renderer
+from mappers.render import Renderer
 from mappers.tokens import Token
 from mappers.tree import Node, Syntax
 

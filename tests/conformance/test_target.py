@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +12,9 @@ from connectors.chunks import Advance, Ledger
 from connectors.control.store import ControlStore
 from connectors.seams import Staged, Target
 from connectors.sql import extras, preview
-from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from mappers.errors import ConflictError, FatalError, FencedError, RecordError, TransientError
+from tests.support.processes import ended, forked
 from tests.support.targets import Make, Place, Rig, declared, name_of, quoted, started
 
 ITEMS = {"id": "bigint", "name": "text not null", "code": "character varying(190)", "n": "integer", "big": "text"}
@@ -473,28 +473,31 @@ def test_readers_and_the_writer_hold_nobody_up(items: Rig) -> None:
 def test_a_position_has_one_owner(items: Rig) -> None:
     """Two processes at one offset: the second one waits, and is fenced off with everything that it wrote."""
     control = started(items.target, name_of("p"), "public.t")
-    entered, fenced = threading.Event(), []
+    go, come = os.pipe(), os.pipe()
 
-    def zombie(target: SqlTarget) -> None:
-        entered.set()
+    def zombie() -> int:
+        os.read(go[0], 1)
+        target = items.place.open()
+        os.write(come[1], b".")
         try:
             with target.begin() as transaction:
                 transaction.merge(items.mapped, items.staged(item(66)), ())
                 control.positions.lock(transaction.control, {("t", 0): 10})
-        except FencedError as error:
-            fenced.append(error)
-        finally:
-            target.close()
+        except FencedError:
+            return 7
+        return 0
 
+    items.target.close()  # SQLite does not bear it to be forked with a transaction open
+    pid = forked(zombie)
     with items.target.begin() as transaction:
         control.positions.lock(transaction.control, {("t", 0): 10})
-        thread = threading.Thread(target=zombie, args=(items.place.open(),))
-        thread.start()
-        entered.wait()
+        os.write(go[1], b".")
+        os.read(come[0], 1)
         transaction.merge(items.mapped, items.staged(item(1)), ())
         control.positions.advance(transaction.control, [advance(10, 20)])
-    thread.join()
-    assert len(fenced) == 1
+    assert ended(pid) == 7
+    for handle in (*go, *come):
+        os.close(handle)
     with pytest.raises(FencedError):
         late(items, control)
     assert items.content("id") == [(1,)]

@@ -17,6 +17,7 @@ from connectors.control.store import ControlStore
 from connectors.seams import Staged
 from connectors.sql.target import SqlTarget
 from tests.conformance.test_target import ITEMS, advance, item, row
+from tests.support.processes import ended, forked
 from tests.support.targets import Make, Rig, name_of, started
 
 BEFORE = [item(1, code="a", big="1"), item(2, code="b"), item(3)]
@@ -88,19 +89,15 @@ def work(target: SqlTarget, items: Rig, control: ControlStore) -> None:
 
 def child(target: SqlTarget, items: Rig, control: ControlStore, last: int) -> bool:
     """The work in a process that dies at that step; True where it came to its end before. target: without sessions."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            steps = Steps(1 << 30)
-            instrument(target, steps, items)
-            steps.count, steps.last = 0, last
-            work(target, items, control)
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
+
+    def act() -> int:
+        steps = Steps(1 << 30)
+        instrument(target, steps, items)
+        steps.count, steps.last = 0, last
+        work(target, items, control)
+        return 0
+
+    code = ended(forked(act))
     assert code in (0, -signal.SIGKILL), f"the child ended with {code} at step {last}"
     return code == 0
 

@@ -47,6 +47,7 @@ def moving(databases: Databases, pipeline: Callable[[Settings], Pipeline]) -> Pi
 
 def test_a_database_moves_into_a_file(moving: Pipeline, seed: int) -> None:
     chance = random.Random(seed)
+    looked_at_before_it_starts(moving)
     with Writer(moving.databases.source_url, seed, ROWS, rate=RATE) as writer:
         for _ in range(KILLS):
             killed_once_under_way(moving, chance)
@@ -62,6 +63,18 @@ def test_a_database_moves_into_a_file(moving: Pipeline, seed: int) -> None:
                 a_table_is_read_again(moving, daemon)
                 moving.verify(workload_sqlite.QUESTIONS, daemon)
         assert "database is locked" not in moving.log.read_text()
+
+
+def looked_at_before_it_starts(moving: Pipeline) -> None:
+    """`doctor` and `plan` change nothing, and know what a file is."""
+    seen = moving.call("doctor")
+    assert seen.code == 0, seen.said
+    assert "not applicable to a file" in seen.said
+    assert "the check itself broke" not in seen.said
+    planned = moving.call("plan")
+    assert planned.code == 0, planned.said
+    with opened(moving) as target:
+        assert target.execute("SELECT count(*) FROM products").fetchone() == (0,)
 
 
 def killed_once_under_way(moving: Pipeline, chance: random.Random) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -101,3 +101,20 @@ class Daemon:
             file.seek(self._begin)
             text = file.read().decode(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
+
+
+def forked(act: Callable[[], int]) -> int:
+    """Call a function in a copy of this process, which ends with its result; 1 where it raises. Returns its id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        code = act()
+    finally:
+        os._exit(code)
+
+
+def ended(pid: int) -> int:
+    """Wait for a copy's end: its exit code, or the negative number of the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

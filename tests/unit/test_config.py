@@ -134,3 +134,27 @@ def test_import_stays_light() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_file_as_a_target(tmp_path: Path) -> None:
+    """Its defaults suit one writer, and a bare table is in its own default schema."""
+    text = MINIMAL.replace("{kind: postgresql, url: ${NEW}}", "{kind: sqlite, url: sqlite:////data/new.db}")
+    text = text.replace("app.accounts", "accounts") + "  - {from: other}\n  - {from: app.third}\n"
+    config = read(tmp_path, text)
+    assert (config.backfill.workers, config.backfill.chunk_rows) == (1, 5_000)
+    assert [spec.source_name for spec in config.tables] == [("public", "users"), ("public", "other"), ("app", "third")]
+    assert [spec.target_name for spec in config.tables] == [("main", "accounts"), ("main", "other"), ("app", "third")]
+    chosen = read(tmp_path, text + "backfill: {workers: 3}\n")
+    assert (chosen.backfill.workers, chosen.backfill.chunk_rows) == (3, 5_000)
+    assert read(tmp_path, MINIMAL).backfill.chunk_rows == 50_000
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///", "sqlite:///:memory:", "/data/new.db", "postgresql://h/d", "sqlite:////a?b=c"]
+)
+def test_a_url_is_of_its_targets_kind(tmp_path: Path, url: str) -> None:
+    text = MINIMAL.replace("{kind: postgresql, url: ${NEW}}", f'{{kind: sqlite, url: "{url}"}}')
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, text)
+    assert "sqlite:////absolute/path/to/file" in str(caught.value)
+    assert "target.url" in str(caught.value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from connectors.sql.transaction import SqlTransaction
 from connectors.sqlite.dialect import SQLITE
 from connectors.sqlite.session import connect
 from connectors.sqlite.target import SqliteTarget
+from connectors.sqlite.turns import Turns
 from connectors.sqlite.values import staged_type
 from connectors.wire import Wire, WireColumn
 from mappers.dialects.sqlite.affinity import Affinity, affinity, collation
-from mappers.errors import ConfigError, ConflictError, RecordError, TransientError
+from mappers.errors import ConfigError, ConflictError, FatalError, RecordError, TransientError
 from mappers.mapping import Column
+from tests.support.polling import until
 from tests.support.targets import Rig, SqlitePlace
 
 
@@ -317,6 +321,33 @@ def test_a_second_writer_waits_and_says_so(place: SqlitePlace) -> None:
     hurried.close()
 
 
+def test_who_has_written_comes_behind_who_waits(place: SqlitePlace) -> None:
+    """One that writes again and again lets the other in between."""
+    one = Rig(place, {"id": "integer"})
+    line = Turns(Path(place.url.removeprefix("sqlite:///")), 0)
+    order: list[str] = []
+
+    def other() -> None:
+        with one.target.begin():
+            order.append("other")
+
+    thread = threading.Thread(target=other)
+    with one.target.begin():
+        order.append("first")
+        thread.start()
+        until(lambda: not _free(line), 20, "the other waits at the head of the line")
+    with one.target.begin():
+        order.append("again")
+    thread.join()
+    line.close()
+    assert order == ["first", "other", "again"]
+
+
+def _free(line: Turns) -> bool:
+    with line.head() as reached:
+        return reached
+
+
 def put(target: SqliteTarget, one: Rig) -> None:
     """One more row."""
     with target.begin() as transaction:
@@ -335,6 +366,14 @@ def test_sessions_are_pinned(place: SqlitePlace) -> None:
     raw.close()
 
 
+def test_any_number_of_keys(place: SqlitePlace) -> None:
+    one = Rig(place, {"a": "bigint", "b": "text"}, ("a", "b"))
+    one.put(*({"a": n, "b": f"b{n}"} for n in range(3000)))
+    with one.target.begin() as transaction:
+        transaction.delete(one.mapped.entries[0], [(str(n), f"b{n}") for n in range(2999)])
+    assert one.content() == [(2999, "b2999")]
+
+
 def test_every_column_of_a_wide_row_is_hashed(place: SqlitePlace) -> None:
     """More columns than a function takes arguments."""
     columns = {"id": "integer", **{f"c{n}": "text" for n in range(250)}}
@@ -349,3 +388,19 @@ def test_every_column_of_a_wide_row_is_hashed(place: SqlitePlace) -> None:
             query = f"SELECT {d.hashing.row(names, 1)}, {d.keys.version('t', [(n, 'TEXT') for n in columns])}"
             hashes.add(transaction.rows(f'{query} FROM main."{wide.name}" AS t')[0])
     assert len({first for first, _ in hashes}) == len({second for _, second in hashes}) == 4
+
+
+def test_a_session_that_only_reads_changes_nothing(tmp_path: Path) -> None:
+    """Not even the journal mode, on a file that no target has opened yet."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+    before = path.read_bytes()
+    target = SqliteTarget(f"sqlite:///{path}", read_only=True)
+    assert target.tables().keys() == {"main.t"}
+    assert "upper" in target.functions()
+    with pytest.raises(FatalError), target.begin() as transaction:
+        transaction.run("INSERT INTO t VALUES (1, 'x')")
+    target.close()
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["new.db"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from mappers.dialects.mariadb.lexer import ESCAPED
 from mappers.dialects.mariadb.typenames import read_type
 from mappers.dialects.mariadb.words import CHARACTER_SETS, UNITS, WORDS
+from mappers.dialects.spelling import bare
+from mappers.names import quote
 from mappers.render import BRACKET, FreeCase
 from mappers.tokens import END, ExpressionError, Kind, Token
 
@@ -79,6 +81,14 @@ class MariaRenderer(FreeCase):
 
     def _read_type(self) -> tuple[str, int]:
         return read_type(self.tokens, self.position)
+
+    def _as(self) -> None:
+        """A time of day becomes a date with the day on which it is asked."""
+        super()._as()
+        times = {f"s.{quote(c.name)}" for c in self.source.columns if bare(c.type).partition(" ")[0] == "time"}
+        if self.parts[-1].startswith("DATE") and self.parts[-3] in times and self.parts[-4] == "(":
+            message = "a time of day, cast to a date, gets the day on which it is asked"
+            raise ExpressionError(message, "write addtime(cast(<a date> as datetime), <the time>)")
 
     def _call(self, word: str) -> None:
         if word == "convert" and len(self._arguments()) != 1:

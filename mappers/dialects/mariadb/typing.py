@@ -54,9 +54,14 @@ def _family(node: Node) -> str:
     if kind_of(node) == "Literal":
         return "text" if node.is_string else "number"
     if kind_of(node) == "Cast":
-        name = str(node.args["to"].this).rpartition(".")[2].lower()
+        name = _cast_name(node)
         return {"bigint": "integer", "ubigint": "integer", "char": "text"}.get(name, name)
     return ""
+
+
+def _cast_name(cast: Node) -> str:
+    """sqlglot's name of the type: bigint for signed, ubigint for unsigned, else MariaDB's own."""
+    return str(cast.args["to"].this).rpartition(".")[2].lower()
 
 
 def _branch_fits(node: Node, target: Type) -> bool:
@@ -86,18 +91,17 @@ def _string_fits(value: str, target: Type) -> bool:
 
 def _cast_fits(cast: Node, target: Type) -> bool:
     """A written cast decides what the value is; its range may still be wider than the column's, not its digits."""
-    to = cast.args["to"]
-    numbers = tuple(int(part.name) for part in to.expressions)
-    if to.is_type("bigint", "ubigint"):
+    name, numbers = _cast_name(cast), tuple(int(part.name) for part in cast.args["to"].expressions)
+    if name in ("bigint", "ubigint"):
         return target.name in BITS or target.name == "bit"
-    if to.is_type("char") and numbers:
+    if name == "char" and numbers:
         return target.charset == "utf8mb4" and target.name == "char" and numbers <= (target.numbers or (1,))
-    if to.is_type("decimal"):
+    if name == "binary":
+        return target.name == "binary" and numbers == (target.numbers or (1,))
+    if name == "decimal":
         scale, room = (*numbers, 0)[1], (*(target.numbers or (10,)), 0)[1]
         return target.name == "decimal" and scale <= room
-    if to.is_type("datetime"):
-        return target.name == "timestamp" and (numbers or (0,)) <= target.numbers
-    return False
+    return name == "datetime" and target.name == "timestamp" and (numbers or (0,)) <= target.numbers
 
 
 def _text_hint(text: str, source: Type, target: Type) -> str:

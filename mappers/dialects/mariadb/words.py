@@ -6,8 +6,8 @@ test compares it with the server's own list of functions.
 
 from __future__ import annotations
 
+from mappers.grammar import Words
 from mappers.names import words
-from mappers.render import Words
 
 UNITS = words(
     "microsecond second minute hour day week month quarter year second_microsecond minute_microsecond minute_second "

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mappers.names import fold
+from mappers.names import fold, words
 from mappers.tree import Node
 
+_OF_MARIADB = words("varchar char tinytext mediumtext longtext")
+"""Texts of a MariaDB source; PostgreSQL's own char, which is padded, is called character."""
 _WIDE_INTEGERS = frozenset(("bigint", "int8"))
 _TEXTS = frozenset(("text", "varchar", "character varying"))
-_INTEGERS = frozenset(("smallint", "integer", "bigint"))
-_EXACT_AS_TEXT = _INTEGERS | {"text", "uuid", "character varying", "boolean", "date"}
+_INTEGERS = frozenset(("smallint", "integer", "bigint", "tinyint", "mediumint", "int"))
+_EXACT_AS_TEXT = _INTEGERS | {"text", "uuid", "character varying", "boolean", "date"} | _OF_MARIADB
 
 
 def _is(node: Node, *names: str) -> bool:
@@ -49,9 +51,9 @@ def _keeps(cast: Node, types: Mapping[str, str]) -> bool:
         inner = inner.this
     of = _base(types[inner.name]) if _is(inner, "Column") else "text"
     if target in _TEXTS:
-        return of in _EXACT_AS_TEXT or of.startswith(("numeric", "timestamp"))
+        return of in _EXACT_AS_TEXT or of.startswith(("numeric", "decimal", "timestamp", "datetime"))
     return (target in _WIDE_INTEGERS and of in _INTEGERS) or target == of
 
 
 def _base(type_name: str) -> str:
-    return type_name.partition("(")[0].strip()
+    return type_name.partition("(")[0].removesuffix(" zerofill").removesuffix(" unsigned").strip()

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from mappers.dialects.postgresql.functions import SYNTAX, UNSTEADY
 from mappers.dialects.postgresql.typenames import read_type
+from mappers.grammar import Words
 from mappers.names import quote, words
-from mappers.render import Renderer, Words
+from mappers.render import Renderer
 from mappers.tokens import ExpressionError
 
 _RESERVED = words(

@@ -24,8 +24,9 @@ OTHER = words("abs ceil ceiling floor trunc max min substr substring unixepoch j
 SYNTAX = words("coalesce ifnull nullif iif cast in")
 STEADY = TEXT | DATES | INTEGER | REAL | BLOB | OTHER
 UNSTEADY = words(
-    "now random rand uuid randomblob current_date current_time current_timestamp changes total_changes last_insert_rowid "
-    "sqlite_version sqlite_source_id sqlite_compileoption_get sqlite_compileoption_used load_extension"
+    "now random rand uuid randomblob current_date current_time current_timestamp changes total_changes "
+    "last_insert_rowid sqlite_version sqlite_source_id sqlite_compileoption_get sqlite_compileoption_used "
+    "load_extension"
 )
 AGGREGATES = words(
     "count sum total avg group_concat string_agg json_group_array json_group_object row_number rank dense_rank ntile "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from mappers.dialects.sqlite.functions import SYNTAX, UNSTEADY
+from mappers.grammar import Words
 from mappers.names import words
-from mappers.render import FreeCase, Words
+from mappers.render import FreeCase
 from mappers.tokens import ExpressionError, Kind, Token
 
 _RESERVED = words(
