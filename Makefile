@@ -21,11 +21,11 @@ demo: $(READY) ## move a live database end to end, with kills on the way (KEEP=1
 	$(BIN)/python -m deploy.demo.demo
 
 test: lint ## every test but the long forms, on the real stack
-	deploy/local/stack fetch
-	$(BIN)/pytest -m "not full"
+	deploy/local/stack fetch --with mariadb,registry,postgresql15
+	$(BIN)/pytest -m "not full" -n 2 --dist loadfile
 
 test-full: lint ## the long forms too
-	deploy/local/stack fetch
+	deploy/local/stack fetch --with mariadb,registry,postgresql15
 	$(BIN)/pytest
 
 lint: $(READY) ## formatting, lint, types, import layers

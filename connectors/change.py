@@ -39,6 +39,10 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     commit_us: int
     message: tuple[str, bytes] | None = None
     """op m only: (prefix, content) of the logical message."""
+    doubtful: bool = False
+    """A value that is its column's default may have been NULL: the converter wrote both alike."""
+    unread: bool = False
+    """The event is from before the table was altered, and of its row only the key could be read."""
 
 
 class Slice(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from connectors.change import Row
 from connectors.chunks import Bound, Range
 from connectors.keys import KeyForm
+from connectors.shape import Shape
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
 from mappers.mapping import Entry, Expression, Table
@@ -117,6 +118,15 @@ class Source(Protocol):
 
     def snapshot(self) -> Snapshot:
         """What a new snapshot sees now."""
+
+    def written(self, identities: Iterable[str]) -> tuple[Snapshot, dict[str, str]]:
+        """(what was seen, table's identity -> a text that differs once a column was added, dropped or altered)."""
+
+    def shapes(self, names: Sequence[tuple[str, str]]) -> tuple[Snapshot, dict[str, Shape]]:
+        """(what was seen, schema.name -> what the table is); one that is not there is absent."""
+
+    def name_of(self, identity: str) -> str | None:
+        """schema.name of the table with this identity; None where it is gone."""
 
     def locate(self, table: Table, form: KeyForm, bounds: Sequence[Bound], keys: Sequence[Sequence[str]]) -> list[int]:
         """The chunk of each key, by the source's own order."""

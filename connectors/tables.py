@@ -8,9 +8,11 @@ from functools import cached_property
 from typing import cast
 
 from connectors.keys import KeyForm
+from connectors.neutral import made_column
+from connectors.shape import NO_SHAPE, Shape
 from connectors.snapshot import Snapshot
 from connectors.wire import WireColumn
-from mappers.mapping import Entry, Table
+from mappers.mapping import NOTHING, Entry, Makers, Table
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,9 @@ class MappedTable:
 
     wires: the columns that travel, in row order; every `Row` of this table has one value for each. types: source column
     -> its type as the target knows it, text where it does not. form: how keys are written and ordered. read_after:
-    every transaction that this snapshot sees had been committed before the catalogue was read.
+    every transaction that this snapshot sees had been committed before the catalogue was read. shape: from that same
+    look, and so no newer than the catalogue. makers: what is made of its rows before they are staged. divided: where
+    its entries differ in that, a part for each way; `parts` has them.
     """
 
     number: int
@@ -29,11 +33,19 @@ class MappedTable:
     types: Mapping[str, str]
     form: KeyForm
     read_after: Snapshot
+    shape: Shape = NO_SHAPE
+    makers: Makers = NOTHING
+    divided: tuple[MappedTable, ...] = ()
 
     @property
     def name(self) -> str:
         """schema.name of the source table."""
         return self.table.full_name
+
+    @property
+    def ignores_new(self) -> bool:
+        """Whether columns that are added at the source are ignored: all its entries say so."""
+        return all(entry.ignores_new for entry in self.entries)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -49,6 +61,26 @@ class MappedTable:
     def key_indices(self) -> tuple[int, ...]:
         """Where the key's columns are in a row."""
         return tuple(self.columns.index(name) for name in self.form.columns)
+
+    @property
+    def parts(self) -> tuple[MappedTable, ...]:
+        """The entries by what is made of the rows before they are staged: each part is staged by itself."""
+        return self.divided or (self,)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the rows are staged as they come."""
+        return not self.divided and not self.makers
+
+    @cached_property
+    def made(self) -> tuple[WireColumn, ...]:
+        """The columns that are made."""
+        return tuple(made_column(c.name, c.type, c.nullable) for c in self.makers.columns)
+
+    @cached_property
+    def staged(self) -> tuple[WireColumn, ...]:
+        """The columns of the staged relation: those that travel, then those that are made."""
+        return (*self.wires, *self.made)
 
     def gone(self, number: int, key: Sequence[str]) -> tuple[int, bool, tuple[str | None, ...]]:
         """A row to stage, in text form, of which only the key is known."""

@@ -60,6 +60,6 @@ def copy_text(
     passed: Passed,
 ) -> int:
     """Bring a range's rows into the target's text staging table, with ordinals from 0. Returns how many."""
-    if isinstance(reading, PostgresReading) and isinstance(transaction, PostgresTransaction):
+    if isinstance(reading, PostgresReading) and isinstance(transaction, PostgresTransaction) and mapped.plain:
         return chunk_copy.copy_text(reading.connection, transaction, mapped, part, fenced, passed)
     return transaction.stage_texts(mapped, reading.texts(mapped, part, fenced, BATCH_ROWS), passed)

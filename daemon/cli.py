@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from daemon.commands import connector, dlq, doctor, explain, live, plan, resync, run, status, verify
+from daemon.commands import connector, dlq, doctor, explain, init, live, plan, resync, run, status, verify
 from mappers.errors import ChangeoverError, FatalError
 
 
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--traceback", action="store_true", help="show where an error came from")
     commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    for family in (doctor, plan, run, status, verify, explain, resync, dlq, live, connector):
+    for family in (init, doctor, plan, run, status, verify, explain, resync, dlq, live, connector):
         family.add(commands)
     return root
 

@@ -48,6 +48,11 @@ class Chunk:
 DONE_BEFORE_ALL = Chunk(ChunkState.DONE, Snapshot(0, 0))
 
 
+def always_empties(xid: int) -> Decision:
+    """Where nothing is known of the whole table: a truncate empties it."""
+    return Decision.APPLY
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The control state that decides about one source table's events, as of the locked position.
@@ -55,7 +60,8 @@ class View:
     chunk_of: the chunk that a key belongs to. fences: key fences of keys in the slice. parked: keys in the slice whose
     dead letter is open.
     settled_from: an xid from which on every event is applied whatever its key, or None where there is no such.
-    reference: a current 64-bit transaction id of the source, to widen by.
+    reference: a current 64-bit transaction id of the source, to widen by. emptied: the decision about a truncate.
+    read_again: offset below which an event may be of another shape than the table is now.
     """
 
     chunk_of: Callable[[Key], Chunk]
@@ -63,6 +69,8 @@ class View:
     parked: frozenset[Key] = frozenset()
     settled_from: int | None = None
     reference: int = 0
+    emptied: Callable[[int], Decision] = always_empties
+    read_again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +138,18 @@ def fold(old: Action | None, change: Change, *, old_copy: bool) -> Action:
 
     A value that did not travel is carried forward from an earlier event of the slice; where there is none it stays as
     the target has it, except where the target cannot have it: after a create or a delete (rule 11). An event below its
-    partition's high water is an old copy: the key is read again instead (rule 12).
+    partition's high water is an old copy: the key is read again instead (rule 12), as it is where a value is in doubt.
     """
     if isinstance(old, Resync):
         return old  # read after every event of the slice became visible at the source: nothing in the slice is newer
     if old_copy:
         return Resync("old copy")
+    if change.unread:
+        return Resync("table altered")
     if change.op == "d" or change.row is None:
         return DELETE
+    if change.doubtful:
+        return Resync("NULL or the column's default")
     if not change.missing:
         return Upsert(change.row)
     if change.op in "cr" or isinstance(old, Delete):
@@ -165,15 +177,15 @@ def plan_slice(changes: Sequence[Change], view: View, high_water: Sequence2) -> 
         if change.op in ("", "m"):
             control += 1
             continue
-        if change.op == "t":
+        decision = _decide(change, view)
+        if change.op == "t" and decision is Decision.APPLY:
             held, truncate = position > 0, position == 0
             control += truncate
             break
-        decision = _decide(change, view)
         if decision is Decision.HOLD:
             held = True
             break
-        old_copy = below(change.sequence, high_water)
+        old_copy = below(change.sequence, high_water) or change.offset < view.read_again
         if change.sequence is not None and change.sequence > high_water:
             high_water = change.sequence
         if decision is Decision.ALREADY_LOADED:
@@ -204,9 +216,24 @@ def _decide(change: Change, view: View) -> Decision:
     if change.xid is None:
         return Decision.APPLY  # a snapshot row of a foreign connector: only the topic's order orders it
     xid = widen(change.xid, view.reference)
+    if change.op == "t":
+        return view.emptied(xid)
     if view.settled_from is not None and xid >= view.settled_from:
         return Decision.APPLY
     return decide(xid, view.fences.get(change.key), view.chunk_of(change.key))
+
+
+def decide_truncate(xid: int, chunks: Iterable[Chunk], fences: Iterable[Snapshot]) -> Decision:
+    """What to do with a truncate, `xid` 64 bits wide (rule 10): one that every chunk and every fence sees is past.
+
+    Otherwise it empties the table, once no chunk can turn out to have seen it.
+    """
+    decisions = {decide(xid, None, chunk) for chunk in chunks}
+    if Decision.APPLY in decisions:
+        return Decision.APPLY
+    if Decision.HOLD in decisions:
+        return Decision.HOLD
+    return Decision.ALREADY_LOADED if all(fence.sees(xid) for fence in fences) else Decision.APPLY
 
 
 def must_wait_for(xids: Iterable[int], source: Snapshot) -> bool:

@@ -67,7 +67,7 @@ class Heartbeat(threading.Thread):
         return None
 
     def _sent(self, change: Change) -> float | None:
-        if change.message is None or change.message[0] != PREFIX:
+        """When it was sent; None for what others wrote, which under our prefix may be anything."""
+        if change.message is None or change.message[0] != PREFIX or self._writer.encode() not in change.message[1]:
             return None
-        content = json.loads(change.message[1])
-        return float(content["at_s"]) if content.get("writer") == self._writer else None
+        return float(json.loads(change.message[1])["at_s"])

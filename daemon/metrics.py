@@ -40,7 +40,12 @@ OPERATIONS: Mapping[str, str] = {
     "c": "create", "u": "update", "d": "delete", "r": "read", "t": "truncate", "m": "message", "": "tombstone",
 }  # fmt: skip
 """Debezium's operation letters and how they are called in labels."""
-RESYNC_REASONS = frozenset(("old_copy", "value_did_not_travel", "filter_entered", "conflict", "dead_letter", "request"))
+RESYNC_REASONS = frozenset(
+    (
+        "old_copy", "value_did_not_travel", "row_absent", "table_altered",
+        "filter_entered", "conflict", "dead_letter", "request",
+    )
+)  # fmt: skip
 DEAD_LETTER_REASONS = frozenset(("decode", "type", "constraint", "too_large", "mapping"))
 THROTTLE_REASONS = frozenset(("rate_limit", "target_slow", "source_slow", "stream_lag", "buffer_full", "held"))
 SIDES = frozenset(("source", "target", "kafka", "connect", "registry"))
@@ -110,6 +115,9 @@ class Metrics:
         self.buffered_events = self._gauge("buffered_events", "Decoded events in memory that wait for their batch")
         self.resyncs_total = self._counter(
             "resyncs_total", "Rows read again from the source, by why", "table", "reason"
+        )
+        self.ignored_columns = self._gauge(
+            "ignored_columns", "Columns added at the source since the rows were made, and left alone", "table"
         )
         self.dead_letters = self._gauge("dead_letters", "Events set aside that wait for a person", "table", "reason")
         self.partitions_assigned = self._gauge("partitions_assigned", "Partitions this process applies")

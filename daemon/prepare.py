@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.kafka.topics import Topics, message_topic, table_topics
+from connectors.neutral import made_column
 from connectors.postgresql.keys import key_form
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.wire import wire_columns
 from connectors.seams import MissingGrant
+from connectors.shape import Shape
 from connectors.snapshot import Snapshot
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.config.model import Config
-from mappers.errors import ConfigError, FatalError, Problem
-from mappers.mapping import Entry, Table
+from daemon.reference_tables import reader
+from mappers.errors import ConfigError, FatalError, Problem, TransientError
+from mappers.mapping import NOTHING, Entry, Makers, Table
 from mappers.resolve import resolve
 from mappers.types import compare_types
 
@@ -35,10 +38,10 @@ class Topic:
 def mapped_tables(config: Config, source: PostgresSource, target: SqlTarget) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
     try:
-        read_after = source.snapshot()
+        read_after, shapes = source.shapes(sorted({spec.source_name for spec in config.tables}))
         entries = entries_of(config, source, target)
         _check_grants(entries, source, target)
-        return checked(entries, target, read_after, triggers_fire=target.enforces_triggers)
+        return checked(entries, target, read_after, shapes, triggers_fire=target.enforces_triggers)
     except ConfigError as error:
         raise config.locate(error) from None
 
@@ -52,7 +55,8 @@ def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tup
     if len(targets) < len(wanted):
         targets = target.tables()
     dialect = target.expressions
-    return resolve(config.tables, sources, targets, dialect.catalog(target.functions()), dialect)
+    functions = dialect.catalog(target.functions())
+    return resolve(config.tables, sources, targets, functions, reader(source), dialect)
 
 
 def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: SqlTarget) -> None:
@@ -77,7 +81,12 @@ def _rights(grant: MissingGrant) -> str:
 
 
 def checked(
-    entries: Sequence[Entry], target: SqlTarget, read_after: Snapshot, *, triggers_fire: bool
+    entries: Sequence[Entry],
+    target: SqlTarget,
+    read_after: Snapshot,
+    shapes: Mapping[str, Shape],
+    *,
+    triggers_fire: bool,
 ) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with everything that does not travel or does not fit.
 
@@ -88,13 +97,14 @@ def checked(
     for number, table in enumerate({entry.source.full_name: entry.source for entry in entries}.values()):
         mine = tuple(entry for entry in entries if entry.source.full_name == table.full_name)
         try:
-            mapped = _mapped(number, table, mine, target, read_after)
+            mapped = _mapped(number, table, mine, target, read_after, shapes)
         except ConfigError as error:
             problems += [_placed(problem, mine[0]) for problem in error.problems]
             continue
         tables[mapped.name] = mapped
         for entry in mine:
-            problems += (_foreign_keys(entry) if triggers_fire else []) + _types(mapped, entry, target)
+            (part,) = (part for part in mapped.parts if entry in part.entries)
+            problems += (_foreign_keys(entry) if triggers_fire else []) + _types(part, entry, target)
             problems += [Problem(("tables", entry.index, "to"), *found) for found in target.obstacles(entry)]
     if problems:
         raise ConfigError(problems)
@@ -102,8 +112,15 @@ def checked(
 
 
 def _mapped(
-    number: int, table: Table, entries: tuple[Entry, ...], target: SqlTarget, read_after: Snapshot
+    number: int,
+    table: Table,
+    entries: tuple[Entry, ...],
+    target: SqlTarget,
+    read_after: Snapshot,
+    shapes: Mapping[str, Shape],
 ) -> MappedTable:
+    if table.full_name not in shapes:
+        raise TransientError(f"the table {table.full_name} came while the catalogue was read", where="source")
     wanted = frozenset().union(*(entry.inputs for entry in entries))
     wires = wire_columns(table, wanted)
     try:
@@ -112,7 +129,24 @@ def _mapped(
         problem = f"a key of type {error} cannot be followed: its text form is not exact"
         raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
     types = target.known_types(table, wires)
-    return MappedTable(number, table, entries, wires, types, form, read_after)
+    mapped = MappedTable(number, table, entries, wires, types, form, read_after, shapes[table.full_name])
+    ways = list(dict.fromkeys(entry.makers for entry in entries))
+    if ways == [NOTHING]:
+        return mapped
+    return replace(mapped, divided=tuple(_part(mapped, place, makers, target) for place, makers in enumerate(ways, 1)))
+
+
+PART = 1_000_000
+"""Parts are numbered beyond all tables: their staging tables have names of their own."""
+
+
+def _part(mapped: MappedTable, place: int, makers: Makers, target: SqlTarget) -> MappedTable:
+    """The entries for which the same is made of a row."""
+    mine = tuple(entry for entry in mapped.entries if entry.makers == makers)
+    wires = [made_column(column.name, column.type, column.nullable) for column in makers.columns]
+    made = target.known_types(makers.extended(mapped.table), wires)
+    number = mapped.number + place * PART
+    return replace(mapped, number=number, entries=mine, types={**mapped.types, **made}, makers=makers)
 
 
 def _placed(problem: Problem, entry: Entry) -> Problem:

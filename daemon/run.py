@@ -23,12 +23,14 @@ from daemon.http.resync import endpoint
 from daemon.http.server import Answer, Post, Server, serve
 from daemon.logs import configure
 from daemon.metrics import Metrics
+from daemon.reference_tables import changed
 from daemon.resync.on_demand import OnDemand
 from daemon.start import check_slot
 from daemon.status import status_of
 from daemon.stream.apply import Applied, Stream
 from daemon.stream.buffer import Buffer
 from daemon.stream.exchange import Exchanger
+from daemon.stream.guard import ShapeGuard
 from daemon.stream.journal_trim import JournalTrim
 from daemon.stream.reader import Reader
 from daemon.stream.writer import Writer
@@ -43,6 +45,8 @@ HELD_S = 0.05
 IDLE_S = 0.2
 TEND_S = 0.5
 SLOT_S = 5.0
+REFERENCE_S = 10.0
+"""Between looks at the tables that lookups have read."""
 GC_THRESHOLDS = (20_000, 50, 100)
 """Events make no cycles of garbage; with Python's own thresholds, looking for them costs a quarter of the CPU time."""
 
@@ -59,11 +63,12 @@ class Daemon:
         self._buffer = Buffer(time.monotonic)
         self._server: Server | None = None
         self._waiting_for = "start"
-        self._tended = self._slot_seen = 0.0
+        self._tended = self._slot_seen = self._references_seen = 0.0
         self._source = parts.source()
         self._heartbeat: Heartbeat | None = None
         self._watch = Watch(metrics, time.monotonic)
         self._config: ConfigWatch | None = None
+        self._guard: ShapeGuard | None = None
         self._on_demand: OnDemand | None = None
         self._verification: Continuous | None = None
         self._resync: Post = self._endpoint()
@@ -176,7 +181,9 @@ class Daemon:
         source, resyncer, desk = parts.source(), parts.resyncer(), parts.desk
         stack.callback(source.close)
         stack.callback(resyncer.close)
-        stream = Stream(running.tables, partitions, source, parts.target, parts.control, desk, parts.wait_or_stop)
+        guard = self._guard = parts.guard(running.tables, source)
+        given = (running.tables, partitions, source, parts.target, parts.control, desk, guard, parts.wait_or_stop)
+        stream = Stream(*given)
 
         def counted(table: str, rows: int) -> None:
             self._metrics.count_resync(table, "conflict", rows)
@@ -259,13 +266,31 @@ class Daemon:
             return
         self._slot_seen = now
         self._look_at_letters()
+        self._look_at_references(now)
         try:
             slot = self._source.slot(self._parts.config.source.slot)
             self._watch.slot(slot)
             check_slot(slot, self._parts.config.source.slot, f"source {server_of(self._source.url)}")
+            self._look_at_tables()
         except TransientError as error:
             self._source.close()
             self._failed(error)
+
+    def _look_at_references(self, now: float) -> None:
+        entries = [entry for mapped in self._tables.values() for entry in mapped.entries if entry.makers.functions]
+        if not entries or now - self._references_seen < REFERENCE_S:
+            return
+        self._references_seen = now
+        try:
+            changed(self._parts.config, entries, self._source)
+        except TransientError as error:
+            self._source.close()
+            self._failed(error)
+
+    def _look_at_tables(self) -> None:
+        if self._guard is not None:
+            self._guard.examine(self._tables)
+            self._watch.ignored(self._guard.ignored)
 
     def _look_at_letters(self) -> None:
         control = self._parts.control.dead_letters

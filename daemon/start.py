@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from connectors.chunks import Position
 from connectors.control.pipeline import PipelineRow
+from connectors.control.shapes import Stored
 from connectors.control.store import ControlStore
 from connectors.postgresql.publication import publication
 from connectors.postgresql.session import server_of, translated
@@ -20,7 +21,9 @@ from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
+from daemon.drift import differences
 from daemon.prepare import Topic, fingerprint_problems
+from daemon.stream.guard import mend
 from mappers.errors import ConfigError, FatalError, NotReadyError, Problem
 
 log = logging.getLogger(__name__)
@@ -72,7 +75,7 @@ class Start:
             self._control.ensure(transaction.control)
             if anew:
                 self._forget(transaction, tables)
-        self._accept(tables, rebackfill, accept)
+        self._accept(tables, topics, rebackfill, accept)
         with self._target.begin(reading=True) as transaction:
             new = self._check(transaction, tables, topics, messages)
         if new:
@@ -118,11 +121,25 @@ class Start:
             )
         if row is not None:
             self._check_stream(row)
-        problems = fingerprint_problems(tables, self._control.pipeline.fingerprints(transaction.control))
+        problems = self._altered(transaction, tables)
+        said = {problem.path for problem in problems}
+        stored = self._control.pipeline.fingerprints(transaction.control)
+        problems += [p for p in fingerprint_problems(tables, stored) if (*p.path, "from") not in said]
         if problems:
             raise ConfigError(problems)
         check_topics(self._control.positions.all(transaction.control), [*topics.values(), messages])
         return sorted(tables.keys() - self._control.tables.versions(transaction.control).keys())
+
+    def _altered(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> list[Problem]:
+        """What became of the source's tables since their rows were made, where a person must decide about the rows."""
+        stored = self._control.shapes.all(transaction.control)
+        return [
+            Problem(("tables", entry.index, "from"), f"source table {name}: {drift.what}", mend(mapped, drift))
+            for name, mapped in tables.items()
+            if name in stored
+            for drift in differences(stored[name].shape, mapped.shape, mapped.columns).stops[:1]
+            for entry in mapped.entries
+        ]
 
     def _check_stream(self, row: PipelineRow) -> None:
         """A slot that is gone, or was made anew with its publication, has missed changes that nobody can bring back."""
@@ -175,6 +192,7 @@ class Start:
         self._control.chunks.plan(transaction.control, mapped.name, bounds)
         for entry in mapped.entries:
             self._control.pipeline.put_fingerprint(transaction.control, entry.name, entry.fingerprint)
+        self._control.shapes.put(transaction.control, mapped.name, Stored(mapped.shape))
 
     def _refuse_rows(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         problems = [
@@ -190,8 +208,14 @@ class Start:
         if problems:
             raise ConfigError(problems)
 
-    def _accept(self, tables: Mapping[str, MappedTable], rebackfill: Sequence[str], accept: Sequence[str]) -> None:
-        """What the user decided about changed mappings: make the rows anew, or keep them."""
+    def _accept(
+        self,
+        tables: Mapping[str, MappedTable],
+        topics: Mapping[str, Topic],
+        rebackfill: Sequence[str],
+        accept: Sequence[str],
+    ) -> None:
+        """What the user decided about changed mappings and altered tables: make the rows anew, or keep them."""
         known = {entry.target.full_name for mapped in tables.values() for entry in mapped.entries}
         for name in (*rebackfill, *accept):
             if name not in known:
@@ -200,14 +224,35 @@ class Start:
             mine = {entry.target.full_name: entry for entry in mapped.entries}
             if mine.keys() & set(rebackfill):
                 self._rebackfill(mapped)
+            elif mine.keys() <= set(accept):
+                self._keep_rows(mapped, topics[mapped.name])
             with self._target.begin() as transaction:
                 for name in mine.keys() & {*rebackfill, *accept}:
                     self._control.pipeline.put_fingerprint(transaction.control, mine[name].name, mine[name].fingerprint)
 
     def _rebackfill(self, mapped: MappedTable) -> None:
-        """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight."""
+        """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight.
+
+        The noted transaction is a new one: the table may have joined the publication only now, beside transactions that
+        had written to it before.
+        """
         with self._target.begin() as transaction:
             reload(self._control, transaction, mapped)
+            if (row := self._control.pipeline.get(transaction.control)) is not None:
+                row = replace(row, noted_xid=self._source.new_xid())
+                self._control.pipeline.put(transaction.control, row)
+
+    def _keep_rows(self, mapped: MappedTable, topic: Topic) -> None:
+        """The rows stay. Of what the stream has from before the table was altered, only the keys are used."""
+        with self._target.begin() as transaction:
+            stored = self._control.shapes.all(transaction.control).get(mapped.name)
+        if stored is None or stored.shape == mapped.shape:
+            return
+        self._barrier.delivered(self._barrier.sentinel())
+        ends = {partition: end for (_, partition), end in self._ends([topic.name]).items()}
+        kept = Stored(mapped.shape, stored.ignored, mapped.read_after, ends)
+        with self._target.begin() as transaction:
+            self._control.shapes.put(transaction.control, mapped.name, kept)
 
     def _forget(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         """As if the pipeline had never been: its rows and its state go."""
@@ -231,6 +276,7 @@ def reload(control: ControlStore, transaction: SqlTransaction, mapped: MappedTab
     refuse_kept(mapped)
     control.positions.lock_table(transaction.control, mapped.name)
     control.restart_table(transaction.control, mapped.name)
+    control.shapes.put(transaction.control, mapped.name, Stored(mapped.shape, altered=mapped.read_after))
     transaction.truncate(mapped)
 
 

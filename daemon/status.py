@@ -40,6 +40,8 @@ class Facts:
     suspicion: str | None = None
     notes: Sequence[str] = ()
     """How the target is used, where its engine leaves a choice."""
+    ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Table -> columns that were added at the source and are left alone."""
 
 
 def phase_of(chunks: Sequence[ChunkRow]) -> str:
@@ -84,6 +86,7 @@ def _table(name: str, facts: Facts) -> dict[str, Any]:
         "ledger": asdict(ledger),
         "paused": name in facts.paused,
         "mapped": name in facts.mapped,
+        "ignored_columns": list(facts.ignored.get(name, ())),
         "verification": _verification(name, facts),
     }
 
@@ -116,6 +119,9 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
             f"{table['backlog_events']:>9,} {table['ledger']['applied']:>12,} {_verified(table['verification']):>24}"
             f"{_mark(table)}"
         )
+    for name, table in status["tables"].items():
+        if table["ignored_columns"]:
+            lines.append(f"{name}: ignores new columns: {', '.join(table['ignored_columns'])}")
     if letters := status["dead_letters_open"]:
         lines.append(f"dead letters: {letters} open (`changeover dlq list`)")
     if status["suspicion"]:

@@ -79,10 +79,17 @@ class Watch:
         for table in tables:
             self._metrics.paused.labels(table).set(table in paused)
 
+    def ignored(self, columns: Mapping[str, Collection[str]]) -> None:
+        """Columns that came at the source and are ignored, as the mapping says."""
+        for table, names in columns.items():
+            self._metrics.ignored_columns.labels(table).set(len(names))
+
     def forget(self, tables: Collection[str]) -> None:
         """These tables are not handled any more: what was last seen of them is not shown on."""
         for table in tables:
-            for gauge in (self._metrics.backlog_events, self._metrics.paused, self._metrics.backfill_rows_expected):
+            metrics = self._metrics
+            gone = (metrics.backlog_events, metrics.paused, metrics.backfill_rows_expected, metrics.ignored_columns)
+            for gauge in gone:
                 with suppress(KeyError):
                     gauge.remove(table)
             self._metrics.set_chunks(table, {})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connectors.chunks import ChunkRow, Position
+from connectors.control.shapes import Stored
 from connectors.control.store import ControlStore
+from connectors.kafka.avro_converters import nulls_travel
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client
@@ -35,13 +38,18 @@ from daemon.start import Start, StreamNames
 from daemon.status import Facts
 from daemon.stream.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.stream.decoders import decoders
+from daemon.stream.guard import Keep, ShapeGuard
 from daemon.stream.reader import Assigned, Revoked
 from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
 from daemon.verify.repair import Repairer
+from daemon.verify.restarts import suspect
 from daemon.verify.sweep import Manner
 from daemon.verify.verifier import Around, Verifier
 from mappers.errors import ChangeoverError, TransientError
+
+if TYPE_CHECKING:
+    from connectors.kafka.avro import Schemas
 
 RETRY_FIRST_S, RETRY_LIMIT_S, RETRY_FACTOR = 0.2, 10.0, 2.0
 LOOK_S = 0.02
@@ -72,10 +80,51 @@ class Parts:
         kafka = self.config.kafka
         return Topics(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers)
 
+    @cached_property
+    def schemas(self) -> Schemas | None:
+        """Where the schemas of events in Avro come from; None where no registry is configured."""
+        url = self.config.kafka.schema_registry
+        if url is None:
+            return None
+        from connectors.kafka.avro import Schemas
+        from connectors.kafka.registry import Registry
+
+        return Schemas(Registry(url).schema, self._nulls_travel)
+
+    def _nulls_travel(self) -> bool:
+        """What the connector's converter does with NULL; the worse, where Kafka Connect does not tell."""
+        from connectors.kafka.connect import Connect
+
+        section = self.config.connect
+        if section is None:
+            return False
+        try:
+            with Connect(section.url) as connect:
+                return nulls_travel(connect.config(section.connector) or {})
+        except ChangeoverError:
+            return False
+
     def source(self) -> PostgresSource:
         """A new reader of the old database: each thread has its own."""
         section = self.config.source
-        return PostgresSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
+        url, publication = section.url.get_secret_value(), section.publication
+        return PostgresSource(url, publication=publication, timeout_s=section.connect_timeout_s)
+
+    def guard(self, tables: Mapping[str, MappedTable], source: PostgresSource, keep: Keep | None = None) -> ShapeGuard:
+        """Notices that tables are altered at the source. keep: where that is not the control state's to remember."""
+        return ShapeGuard(tables, source, self.shapes(), keep or self._keep_shape)
+
+    def shapes(self) -> dict[str, Stored]:
+        """Table -> what it was when its rows were made; nothing before the first start."""
+        with self.target.begin() as transaction:
+            exists = self.control.exists(transaction.control)
+            return self.control.shapes.all(transaction.control) if exists else {}
+
+    def _keep_shape(self, table: str, stored: Stored, doubts: Collection[str]) -> None:
+        with self.target.begin() as transaction:
+            self.control.shapes.put(transaction.control, table, stored)
+            for doubt in doubts:
+                suspect(self.control, transaction.control, doubt, None)
 
     def check_connector(self, tables: Mapping[str, MappedTable]) -> None:
         """Look at the settings of a connector that somebody else runs. Raises FatalError where they do harm."""
@@ -130,7 +179,12 @@ class Parts:
         return OnDemand(tables, source, target, self.control, metrics, clock, wait, size=size, timeout_s=limit_s)
 
     def tables(self) -> dict[str, MappedTable]:
-        """The mapping against both catalogues. Raises ConfigError with all problems."""
+        """The mapping against both catalogues. Raises ConfigError with all problems.
+
+        The mapping's Python functions may be in modules beside the configuration.
+        """
+        if (beside := str(self.path.resolve().parent)) not in sys.path:
+            sys.path.append(beside)
         source = self.source()
         try:
             return mapped_tables(self.config, source, self.target)
@@ -219,7 +273,8 @@ class Parts:
     ) -> Callable[[Assigned, Revoked], ChangeConsumer]:
         """Makes the consumer of the change stream, once its thread has the callbacks."""
         kafka = self.config.kafka
-        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages)
+        stored = self.shapes()
+        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages, stored, self.schemas)
 
         def make(assigned: Assigned, revoked: Revoked) -> ChangeConsumer:
             asked = settings(kafka.bootstrap_servers, kafka.group, kafka.settings)
@@ -276,6 +331,7 @@ class Parts:
                 verification = {
                     "sweeps": self.control.verifications.sweeps(transaction.control),
                     "findings": self.control.findings.open_counts(transaction.control),
+                    "ignored": {t: s.ignored for t, s in self.control.shapes.all(transaction.control).items()},
                     "suspicion": self.control.pipeline.suspicion(transaction.control),
                 }
         source = self.source()

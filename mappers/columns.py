@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mappers.dialects import Dialect
 from mappers.expressions import ExpressionError, column_expression, parse_expression, shown
 from mappers.grammar import Catalog
 from mappers.keys import Report
-from mappers.mapping import Column, Expression, Table
+from mappers.mapping import Column, Expression, Makers, Table
 from mappers.names import did_you_mean, readable
 from mappers.nulls import possibly_null, proven_present
 from mappers.spec import TableSpec
@@ -19,13 +19,17 @@ Path = tuple[str, ...]
 
 @dataclass(slots=True)
 class Filling:
-    """Fills the target's columns; `filled` holds those that were right, `paths` where each was named."""
+    """Fills the target's columns; `filled` holds those that were right, `paths` where each was named.
+
+    source: with the columns that `makers` make beside its own.
+    """
 
     spec: TableSpec
     source: Table
     target: Table
     functions: Catalog
     dialect: Dialect
+    makers: Makers
     report: Report
     where: Expression | None = None
     filled: dict[str, Expression] = field(default_factory=dict)
@@ -70,7 +74,7 @@ class Filling:
             if same is None or column.generated or column.name in named:
                 continue
             self.paths[column.name] = ("columns",)
-            expression = column_expression(column.name, self.dialect)
+            expression = self._behind(column_expression(column.name, self.dialect))
             if self._travels(expression, ("columns",)):
                 self.filled[column.name] = expression
 
@@ -112,15 +116,20 @@ class Filling:
 
     def _parse(self, text: str, path: Path) -> Expression | None:
         try:
-            expression = parse_expression(text, self.source, self.functions, self.dialect)
+            expression = self._behind(parse_expression(text, self.source, self.functions, self.dialect))
         except ExpressionError as error:
             self.report.add(path, error.message, error.hint)
             return None
         return expression if self._travels(expression, path) else None
 
+    def _behind(self, expression: Expression) -> Expression:
+        """The expression with the source's own columns as its inputs: those behind the made ones it reads."""
+        return replace(expression, inputs=frozenset[str]().union(*map(self.makers.reads, expression.inputs)))
+
     def _travels(self, expression: Expression, path: Path) -> bool:
         """Reports generated inputs: PostgreSQL's logical decoding leaves them out of the stream."""
-        generated = sorted(name for name in expression.inputs if self.source.column(name).generated)
+        columns = {column.name for column in self.source.columns if column.generated}
+        generated = sorted(expression.inputs & columns)
         for name in generated:
             self.report.add(
                 path,

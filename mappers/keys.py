@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from mappers.errors import Problem
 from mappers.expressions import is_injective, plain_column
-from mappers.mapping import Expression, Table
+from mappers.mapping import Expression, Makers, Table
 from mappers.names import did_you_mean, readable
+from mappers.rows import Explode
 
 
 @dataclass(slots=True)
@@ -147,8 +148,21 @@ def carrier(source_key: Sequence[str], filled: Mapping[str, Expression]) -> tupl
     return tuple(found[name] for name in source_key) if all(name in found for name in source_key) else ()
 
 
+def check_exploded(
+    explode: Explode, key: Sequence[str], keys: Mapping[str, Expression], carried: Sequence[str], report: Report
+) -> None:
+    """Reports exploded rows that do not say which source row they are of, or which element."""
+    listed = " and ".join(key)
+    if not carried or not set(carried) <= keys.keys():
+        hint = f"let key have a target column that carries {listed} verbatim"
+        report.add(("key",), "an exploded row does not say which source row it is of", hint)
+    if all(expression.inputs.isdisjoint(explode.inputs) for expression in keys.values()):
+        hint = f"let key have a column made of {explode.item}"
+        report.add(("key",), "every element of a list would make the same target row", hint)
+
+
 def check_traceable(
-    source: Table, key: Sequence[str], keys: Mapping[str, Expression], carried: bool, report: Report
+    makers: Makers, source: Table, key: Sequence[str], keys: Mapping[str, Expression], carried: bool, report: Report
 ) -> bool:
     """Whether the target key is computed from the source key alone. Reports keys that lose track of their source row.
 
@@ -165,7 +179,7 @@ def check_traceable(
             f"add a target column that carries {listed} verbatim",
         )
         return False
-    types = {column.name: column.type for column in source.columns}
+    types = {c.name: c.type for c in makers.extended(source).columns if c.name not in makers.opaque()}
     told = {next(iter(e.inputs)) for e in keys.values() if len(e.inputs) == 1 and is_injective(e, types)}
     if not told.issuperset(key):
         lost = " and ".join(name for name in key if name not in told)

@@ -11,9 +11,11 @@ from mappers.columns import Filling
 from mappers.dialects import POSTGRESQL, Dialect
 from mappers.errors import ConfigError, Problem
 from mappers.grammar import Catalog
-from mappers.keys import Report, carrier, check_traceable, source_key, target_key
+from mappers.keys import Report, carrier, check_exploded, check_traceable, source_key, target_key
+from mappers.making import made_of, no_reference
 from mappers.mapping import Entry, Table, TargetColumn
 from mappers.names import did_you_mean
+from mappers.rows_spec import Reference
 from mappers.spec import TableSpec
 
 
@@ -22,11 +24,13 @@ def resolve(
     sources: Mapping[str, Table],
     targets: Mapping[str, Table],
     functions: Catalog,
+    reference: Reference = no_reference,
     dialect: Dialect = POSTGRESQL,
 ) -> tuple[Entry, ...]:
     """One entry per spec. `sources` and `targets` are by `Table.full_name`. Raises ConfigError with all problems.
 
-    dialect: the target's, in which the expressions are written. functions: what they may call, by `dialect.catalog`.
+    reference: reads the tables that lookups name. dialect: the target's, in which the expressions are written.
+    functions: what they may call, by `dialect.catalog`.
     """
     problems: list[Problem] = []
     entries: list[Entry] = []
@@ -35,7 +39,9 @@ def resolve(
         source = _find(".".join(spec.source_name), sources, "from", "source", report)
         target = _find(".".join(spec.target_name), targets, "to" if spec.target else "from", "target", report)
         if source is not None and target is not None:
-            entry = _entry(spec, source, target, Filling(spec, source, target, functions, dialect, report))
+            makers = made_of(spec, source, reference, report)
+            filling = Filling(spec, makers.extended(source), target, functions, dialect, makers, report)
+            entry = _entry(spec, source, target, filling)
             if entry is not None:
                 entries.append(entry)
         problems += report.problems
@@ -70,7 +76,7 @@ def _fed_twice(specs: Sequence[TableSpec]) -> list[Problem]:
 
 
 def _entry(spec: TableSpec, source: Table, target: Table, filling: Filling) -> Entry | None:
-    report = filling.report
+    report, makers = filling.report, filling.makers
     filling.run()
     identity = source_key(source, spec.source_key, report)
     key = target_key(target, tuple(spec.key or ()), filling.filled, filling.paths, report)
@@ -79,7 +85,10 @@ def _entry(spec: TableSpec, source: Table, target: Table, filling: Filling) -> E
         return None
     carried = carrier(identity, filling.filled)
     keys = {name: filling.filled[name] for name in key}
-    derived = check_traceable(source, identity, keys, bool(carried), report)
+    derived = check_traceable(makers, source, identity, keys, bool(carried), report)
+    if makers.explode is not None:
+        derived = False
+        check_exploded(makers.explode, identity, keys, carried, report)
     if report.problems:
         return None
     order = [column.name for column in target.columns if column.name in filling.filled]
@@ -93,7 +102,9 @@ def _entry(spec: TableSpec, source: Table, target: Table, filling: Filling) -> E
         where=filling.where,
         carrier=carried,
         key_is_derived=derived,
+        makers=makers,
         not_empty=spec.if_not_empty,
+        ignores_new=spec.on_new_columns == "ignore",
         group=spec.group,
     )
     return replace(entry, fingerprint=fingerprint(entry))
@@ -108,6 +119,7 @@ def fingerprint(entry: Entry) -> str:
         "key": entry.key,
         "columns": [(c.name, c.expression.sql, entry.target.column(c.name).type) for c in entry.columns],
         "where": entry.where.sql if entry.where else None,
+        **({"makers": entry.makers.digests()} if entry.makers else {}),
         "inputs": [(name, entry.source.column(name).type) for name in sorted(entry.inputs)],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

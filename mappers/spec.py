@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from mappers.names import split_name
+from mappers.rows_spec import ExplodeSpec, FunctionSpec
 
 __all__ = ["SqlText", "TableSpec", "split_name"]
 
@@ -64,6 +65,13 @@ class TableSpec(BaseModel):
         default=None,
         description="Only source rows for which this is true are migrated; a row that stops matching is deleted.",
     )
+    functions: list[FunctionSpec] = Field(
+        default_factory=list,
+        description="Columns that are computed from a source row before the mapping sees it, beside the source's own.",
+    )
+    explode: ExplodeSpec | None = Field(
+        default=None, description="One source row becomes one target row for every element of a list."
+    )
     source_key: list[str] | None = Field(
         default=None,
         min_length=1,
@@ -73,6 +81,11 @@ class TableSpec(BaseModel):
     if_not_empty: Literal["refuse", "keep"] = Field(
         default="refuse",
         description="What to do when the target table already has rows: refuse, or keep them beside the migrated ones.",
+    )
+    on_new_columns: Literal["stop", "ignore"] = Field(
+        default="stop",
+        description="What to do when a column is added at the source while it runs: stop at the first event that has "
+        "it, or leave it alone. Of several entries for one source table, one that says stop decides.",
     )
 
     _schemas: tuple[str, str] = PrivateAttr(("public", "public"))

@@ -26,7 +26,7 @@ from connectors.chunks import LEDGER_FIELDS
 from connectors.control.dialects import MARIADB, POSTGRESQL, SQLITE, clock, now
 from connectors.control.types import LONG_TEXT, NUMBER, UtcDateTime, key_text
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of the tables; `ControlStore.ensure` upgrades older ones and refuses newer ones."""
 
 DEFAULT_SCHEMA = "changeover"
@@ -105,6 +105,17 @@ table_state = _table(
     Column("paused", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("pipeline", "table_name"),
     comment="version rises with every change of the table's chunks or key fences, so that the stream may cache them",
+)
+
+source_shape = _table(
+    "source_shape",
+    Column("pipeline", PIPELINE, nullable=False),
+    Column("table_name", TABLE, nullable=False),
+    Column("shape", LONG_TEXT, nullable=False, comment="JSON: the source table as its rows were made"),
+    Column("ignored", LONG_TEXT, nullable=False, comment="JSON: columns that came since, not read"),
+    Column("altered", LONG_TEXT, comment="a snapshot: what it sees may have been written before an ALTER"),
+    Column("read_again", LONG_TEXT, nullable=False, comment="JSON: partition -> events below, by key"),
+    PrimaryKeyConstraint("pipeline", "table_name"),
 )
 
 chunk = _table(

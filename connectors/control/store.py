@@ -19,6 +19,7 @@ from connectors.control.key_record import KeyRecord
 from connectors.control.pipeline import PipelineState
 from connectors.control.positions import Positions
 from connectors.control.schema import tables_of
+from connectors.control.shapes import Shapes
 from connectors.control.tables import TableStates
 from connectors.control.verification import Verifications
 
@@ -38,6 +39,7 @@ class ControlStore:
         self.audit = Audit(name)
         self.findings = Findings(name)
         self.keys = KeyRecord(name)
+        self.shapes = Shapes(name)
         self.verifications = Verifications(name, self.findings)
 
     def ensure(self, connection: Connection) -> None:

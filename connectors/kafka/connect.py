@@ -81,6 +81,11 @@ class Connect:
         """Connector class -> its version, of all connectors that are installed."""
         return {plugin["class"]: plugin.get("version") or "" for plugin in self._request("GET", "/connector-plugins")}
 
+    def converters(self) -> list[str]:
+        """The converter classes that are installed."""
+        found = self._request("GET", "/connector-plugins?connectorsOnly=false")
+        return [plugin["class"] for plugin in found if plugin.get("type") == "converter"]
+
     def offers_exactly_once(self, plugin: str = DEBEZIUM_POSTGRESQL) -> bool:
         """Whether the workers have exactly-once source support enabled.
 

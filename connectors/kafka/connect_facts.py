@@ -13,7 +13,8 @@ class ConnectFacts:
     """A Connect cluster and one connector of it. where: its URL without user and password.
 
     worker: its version of Kafka. debezium: the plugin's version; None where it is not installed. exactly_once: whether
-    the workers offer it. config, state: None where there is no such connector; a config may hold passwords.
+    the workers offer it. converters: the converter classes that they have. config, state: None where there is no such
+    connector; a config may hold passwords.
     """
 
     where: str
@@ -22,6 +23,7 @@ class ConnectFacts:
     exactly_once: bool
     config: Mapping[str, str] | None
     state: ConnectorState | None
+    converters: tuple[str, ...] = ()
 
 
 def connect_facts(connect: Connect, connector: str) -> ConnectFacts:
@@ -34,4 +36,5 @@ def connect_facts(connect: Connect, connector: str) -> ConnectFacts:
         exactly_once=debezium is not None and connect.offers_exactly_once(),
         config=connect.config(connector),
         state=connect.state(connector),
+        converters=tuple(connect.converters()),
     )

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from connectors.kafka.avro_converters import JSON as JSON_CONVERTER
+from connectors.kafka.avro_converters import RULES as CONVERTER_RULES
 from connectors.kafka.connect import DEBEZIUM_POSTGRESQL
 from connectors.kafka.connector_config import HEARTBEAT_MS, MESSAGE_PREFIX, PLACEHOLDER
 
-JSON_CONVERTER = "org.apache.kafka.connect.json.JsonConverter"
 TOPIC_NAMING = "io.debezium.schema.SchemaTopicNamingStrategy"
 SLOW_STATUS_MS = 2_000
 """A committed position that shows in the slot later than this makes every barrier wait for it."""
@@ -30,6 +31,7 @@ class Wanted:
 
     tables: (schema, name) -> the configured source key, empty where the primary key is. columns: (schema, name) -> the
     columns that are read. types: the types of those columns, without modifiers; None where they are not known.
+    registry: whether a schema registry is configured, so that events in Avro can be read.
     """
 
     slot: str
@@ -38,6 +40,7 @@ class Wanted:
     tables: Mapping[tuple[str, str], tuple[str, ...]]
     columns: Mapping[tuple[str, str], frozenset[str]]
     types: frozenset[str] | None = None
+    registry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,6 @@ RULES = (
     _Rule("flush.lsn.source", "true", ("true",), "its slot would keep WAL for ever, and no barrier could be passed"),
     _Rule("topic.naming.strategy", TOPIC_NAMING, (TOPIC_NAMING,), "events would go to topics that nobody reads"),
     _Rule("topic.delimiter", ".", (".",), "events would go to topics that nobody reads"),
-    _Rule("field.name.adjustment.mode", "none", ("none",), "columns would have other names than in the catalogue"),
     _Rule(
         "unavailable.value.placeholder",
         PLACEHOLDER,
@@ -121,7 +123,7 @@ RULES = (
 def setting_faults(config: Mapping[str, str], wanted: Wanted) -> list[SettingFault]:
     """Every setting of a connector that is not as the pipeline needs it, the harmful ones first."""
     found = [*_ruled(config, wanted)]
-    for check in (_names, _times, _converters, _changers, _filters, _keys, _messages, _pace):
+    for check in (_names, _times, _converters, _fields, _changers, _filters, _keys, _messages, _pace):
         found += check(config, wanted)
     return sorted(found, key=lambda fault: not fault.harmful)
 
@@ -151,7 +153,7 @@ def _names(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
 
 def _times(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
     mode = config.get("time.precision.mode", "adaptive").lower()
-    schemas = config.get("value.converter.schemas.enable", "true").lower() == "true"
+    schemas = _avro(config) or config.get("value.converter.schemas.enable", "true").lower() == "true"
     told = ("adaptive", "adaptive_time_microseconds") if schemas else ()
     if mode in ("microseconds", *told) or (wanted.types is not None and not wanted.types & _TIMES):
         return
@@ -160,18 +162,53 @@ def _times(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
     yield SettingFault("time.precision.mode", shown, "microseconds", why)
 
 
-def _converters(config: Mapping[str, str], _: Wanted) -> Iterator[SettingFault]:
-    for part in ("key.converter", "value.converter"):
-        found = config.get(part)
-        if found is None:
-            why = "the workers' own converter is used, which cannot be asked"
-            yield SettingFault(part, "not set", JSON_CONVERTER, why, harmful=False)
-        elif found != JSON_CONVERTER:
-            yield SettingFault(part, found, JSON_CONVERTER, "only JSON can be read")
-        setting = f"{part}.replace.null.with.default"
-        if config.get(setting, "true").lower() != "false":
-            why = "a NULL in a column with a default would arrive as the default"
-            yield SettingFault(setting, _shown(config, setting, "true"), "false", why)
+def _converters(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
+    value = config.get("value.converter")
+    if value in CONVERTER_RULES:
+        yield from _avro_values(config, value, wanted)
+    else:
+        yield from _json(config, "value.converter", "only JSON and Avro can be read")
+    if config.get("key.converter") in CONVERTER_RULES:
+        why = "a new version of a key's schema moves its events to another partition, where nothing orders them"
+        yield SettingFault("key.converter", config["key.converter"], JSON_CONVERTER, why, harmful=False)
+    else:
+        yield from _json(config, "key.converter", "only JSON and Avro are known")
+
+
+def _avro(config: Mapping[str, str]) -> bool:
+    return config.get("value.converter") in CONVERTER_RULES
+
+
+def _json(config: Mapping[str, str], part: str, otherwise: str) -> Iterator[SettingFault]:
+    found = config.get(part)
+    if found is None:
+        why = "the workers' own converter is used, which cannot be asked"
+        yield SettingFault(part, "not set", JSON_CONVERTER, why, harmful=False)
+    elif found != JSON_CONVERTER:
+        yield SettingFault(part, found, JSON_CONVERTER, otherwise)
+    setting = f"{part}.replace.null.with.default"
+    if config.get(setting, "true").lower() != "false":
+        why = "a NULL in a column with a default would arrive as the default"
+        yield SettingFault(setting, _shown(config, setting, "true"), "false", why)
+
+
+def _avro_values(config: Mapping[str, str], converter: str, wanted: Wanted) -> Iterator[SettingFault]:
+    if not wanted.registry:
+        why = "events are in Avro, and kafka.schema_registry is not configured"
+        yield SettingFault("value.converter", converter, "", why)
+    for rule in CONVERTER_RULES[converter]:
+        setting = f"value.converter.{rule.setting}"
+        if config.get(setting, rule.default).lower() != rule.wanted.lower():
+            yield SettingFault(setting, _shown(config, setting, rule.default), rule.wanted, rule.why, rule.harmful)
+
+
+def _fields(config: Mapping[str, str], _: Wanted) -> Iterator[SettingFault]:
+    """In Avro the columns are found again under escaped names, in JSON they have their own."""
+    setting = "field.name.adjustment.mode"
+    wanted = "avro_unicode" if _avro(config) else "none"
+    if config.get(setting, "none").lower() not in ("none", wanted):
+        why = "columns would have other names than in the catalogue"
+        yield SettingFault(setting, config[setting], wanted, why)
 
 
 def _changers(config: Mapping[str, str], _: Wanted) -> Iterator[SettingFault]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from connectors.kafka.avro_converters import JSON, converter_settings
 from connectors.kafka.connect import DEBEZIUM_POSTGRESQL
 from connectors.kafka.topics import MESSAGE_BYTES_MAX
 from mappers.errors import ConfigError, Problem
@@ -69,6 +70,11 @@ _EXACTLY_ONCE = {
     # What a killed worker leaves open keeps read_committed consumers waiting for this long: the default is a minute.
     "producer.override.transaction.timeout.ms": "5000",
 }
+_AVRO = {
+    "schema.name.adjustment.mode": "avro",
+    # Avro's names are letters, digits and underscores; this way the decoder finds columns again, whatever their name.
+    "field.name.adjustment.mode": "avro_unicode",
+}
 _SSL = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword")
 _WORD = re.compile(r"[A-Za-z0-9_]")
 
@@ -78,7 +84,8 @@ class ConnectorSettings:
     """What differs from one pipeline's connector to another's.
 
     tables: (schema, name) -> the configured source key; empty where the primary key is. database_url: as the Connect
-    workers see the source. overrides: settings from the configuration; they win over the tuned ones and database.*.
+    workers see the source. avro: the class of the converter and the registry's URL as the workers see it; None for
+    JSON. overrides: settings from the configuration; they win over the tuned ones and database.*.
     """
 
     pipeline: str
@@ -89,6 +96,7 @@ class ConnectorSettings:
     tables: Mapping[tuple[str, str], tuple[str, ...]]
     exactly_once: bool
     schemas_enable: bool = False
+    avro: tuple[str, str] | None = None
     poll_interval_ms: int = 20
     placeholder: str = PLACEHOLDER
     overrides: Mapping[str, str] = field(default_factory=dict)
@@ -96,7 +104,6 @@ class ConnectorSettings:
 
 def connector_config(settings: ConnectorSettings) -> dict[str, str]:
     """The connector's whole configuration. Raises ConfigError for overrides and URLs that cannot be."""
-    schemas = "true" if settings.schemas_enable else "false"
     owned = {
         **_FIXED,
         OWNER: settings.pipeline,
@@ -112,17 +119,24 @@ def connector_config(settings: ConnectorSettings) -> dict[str, str]:
     if settings.exactly_once:
         owned.update(_EXACTLY_ONCE)
     _check_overrides(settings.overrides, owned)
-    converters = {
-        f"{part}.converter{name}": value
-        for part in ("key", "value")
-        for name, value in (
-            ("", "org.apache.kafka.connect.json.JsonConverter"),
-            (".schemas.enable", schemas),
-            (".replace.null.with.default", "false"),  # else a NULL arrives as its column's default
-        )
-    }
     poll = {"poll.interval.ms": str(settings.poll_interval_ms)}
-    return {**_TUNED, **converters, **poll, **_database(settings.database_url), **settings.overrides, **owned}
+    database = _database(settings.database_url)
+    return {**_TUNED, **_converters(settings), **poll, **database, **settings.overrides, **owned}
+
+
+def _converters(settings: ConnectorSettings) -> dict[str, str]:
+    """What keys and values are written in. A key is JSON in any case.
+
+    A key in Avro has the id of its schema in it: with a new id the key's events would go to another partition.
+    """
+    schemas = "true" if settings.schemas_enable and settings.avro is None else "false"
+    # Without the last one a NULL arrives as its column's default.
+    json = {"": JSON, ".schemas.enable": schemas, ".replace.null.with.default": "false"}
+    if settings.avro is None:
+        return {f"{part}.converter{name}": value for part in ("key", "value") for name, value in json.items()}
+    converter, registry = settings.avro
+    made = {f"key.converter{name}": value for name, value in json.items()} | {"value.converter": converter}
+    return made | _AVRO | {f"value.converter.{k}": v for k, v in converter_settings(converter, registry).items()}
 
 
 def _database(url: str) -> dict[str, str]:

@@ -185,29 +185,45 @@ class ChangeConsumer:
         changes: dict[Partition, list[Change]] = {}
         ends: dict[Partition, int] = {}
         sizes: dict[Partition, int] = {}
+        again: dict[Partition, int] = {}
         for message in messages:
             error = message.error()
             where = (message.topic() or "", message.partition() or 0)
             offset = message.offset() or 0
             if error is None:
-                if where not in self._next:
-                    continue  # of a partition that was taken away within this call
+                if where not in self._next or where in again:
+                    continue  # of a partition that was taken away within this call, or is read again
+                if again:
+                    again[where] = offset
+                    continue
                 value = message.value()
                 sizes[where] = sizes.get(where, 0) + len(value or b"")
                 if not self._decode(where, offset, value, changes.setdefault(where, [])):
                     ends[where] = offset  # all that is before it has been read, transaction markers too
-                    break
-                ends[where] = offset + 1
+                    if not isinstance(self._failure, TransientError):
+                        break
+                    again[where] = offset
+                else:
+                    ends[where] = offset + 1
             elif error.code() == KafkaError._PARTITION_EOF:
-                if where in self._next:
+                if where in self._next and where not in again:
                     ends[where] = max(ends.get(where, 0), offset)
             else:
                 self._failure = self._failure or self._error(error)
                 break
             self._last_error = ""
+        self._return_to(again)
         return [
             self._slice(where, end, changes.get(where, []), sizes.get(where, 0)) for where, end in sorted(ends.items())
         ]
+
+    def _return_to(self, offsets: Mapping[Partition, int]) -> None:
+        """Have these read again from there: what was fetched could not be decoded yet."""
+        try:
+            for (topic, partition), offset in offsets.items():
+                self._consumer.seek(TopicPartition(topic, partition, offset))
+        except KafkaException as error:
+            raise self._error(error.args[0]) from error
 
     def _slice(self, where: Partition, end: int, changes: Sequence[Change], size: int) -> Slice:
         start = self._next[where]
@@ -221,6 +237,9 @@ class ChangeConsumer:
         except RecordError as error:
             hint = "; ".join(filter(None, (error.hint, LEAVE_OUT)))
             self._failure = RecordError(error.what, where=f"{where[0]}[{where[1]}] offset {offset}", hint=hint)
+            return False
+        except TransientError as error:  # the registry does not answer
+            self._failure = self._failure or error
             return False
         return True
 

@@ -1,26 +1,30 @@
-"""Debezium's JSON events of one table as changes.
+"""Debezium's events of one table as changes: JSON, or Avro through a schema registry (`decode_avro`).
 
-Two ways lead to the same change. The fast one lets msgspec decode an event straight into structs made for the table;
-whatever is unusual (special values, schemas not seen before, anything malformed) fails there and is read again by the
-careful one (`decode_careful`), which alone decides what is an error.
+Each message says itself which it is. For JSON two ways lead to the same change. The fast one lets msgspec decode an
+event straight into structs made for the table; whatever is unusual (special values, schemas not seen before, anything
+malformed) fails there and is read again by the careful one (`decode_careful`), which alone decides what is an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from connectors.change import Change, Key, Row
-from connectors.kafka.decode_careful import Careful, Where, control, parse, tombstone
-from connectors.kafka.decode_fast import NONE_MISSING, Shape, Unusual, astuple, fast_way, lax_pair
+from connectors.kafka.decode_careful import AVRO, Ages, Careful, Where, control, parse, tombstone, unregistered
+from connectors.kafka.decode_fast import NONE_MISSING, Checks, Shape, Unusual, astuple, fast_way, lax_pair
 from connectors.kafka.decode_values import Placeholder, Unfit
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
 from connectors.snapshot import Snapshot
 from connectors.wire import Wire, WireColumn
 from mappers.errors import ConfigError, Problem
 from mappers.mapping import Table
+
+if TYPE_CHECKING:
+    from connectors.kafka.avro import AvroReader, Schemas
+    from connectors.kafka.decode_avro import AvroDecoder
 
 PLACEHOLDER = "__debezium_unavailable_value"
 """Debezium's default unavailable.value.placeholder."""
@@ -41,7 +45,9 @@ class TableDecoder:
 
     columns: the wanted columns (`wire_columns`), in the order of the rows to be made. key: the source key's columns,
     all wanted. time_precision: the connector's time.precision.mode, used for messages without a schema. read_after:
-    what had been committed before the catalogue was read.
+    what had been committed before the catalogue was read. schemas: for events in Avro; None refuses them. altered: what
+    may have been before an ALTER of the table: of such an event nothing but the key need be readable. ignore_new:
+    columns that the catalogue does not have are left alone.
     """
 
     def __init__(
@@ -54,6 +60,9 @@ class TableDecoder:
         *,
         time_precision: TimePrecision = "microseconds",
         read_after: Snapshot | None = None,
+        schemas: Schemas | None = None,
+        altered: Snapshot | None = None,
+        ignore_new: bool = False,
     ) -> None:
         self.topic = topic
         self.table = table.full_name
@@ -64,16 +73,21 @@ class TableDecoder:
         _check_key(self.table, self.columns, self.key)
         self.placeholder = Placeholder(placeholder)
         positions = [wanted.index(name) for name in self.key]
-        self._careful = Careful(self.columns, self.names, positions, self.placeholder, table, read_after)
+        given = (self.columns, self.names, positions, self.placeholder, table)
+        self._careful = Careful(*given, Ages(read_after, altered), ignore_new=ignore_new)
+        self._closed = not ignore_new
+        self._avro = self._avro_decoder(schemas) if schemas else None
         self._refill = table.replica_identity == "f"
         plain = self._make(units_without_schema(self.columns, time_precision), b"")
         self._shapes = {b"": plain}
         self._turn(plain)
 
     def decode(self, value: bytes | None, offset: int, partition: int | None = None) -> Change:
-        """The change that a message's value stands for. Raises RecordError."""
+        """The change that a message's value stands for. Raises RecordError; for Avro, TransientError and FatalError."""
         if value is None:
             return tombstone(offset)
+        if value[:1] == AVRO:
+            return self._binary(value, offset, partition)
         shape = self._shape
         try:
             if not shape.skip:
@@ -96,13 +110,13 @@ class TableDecoder:
         position = (-1 if before is None else before, own)
         return Change(op, key, None, NONE_MISSING, source.txId, position, offset, source.ts_us)
 
-    def unfilled(self, shape: Shape, row: Row) -> tuple[Row, frozenset[int]]:
+    def unfilled(self, checks: Checks, row: Row) -> tuple[Row, frozenset[int]]:
         """The row without placeholders, and where they were, on the fast way."""
         if self._refill:
             raise Unusual
         text = self.placeholder.text
         missing = {i for i, value in enumerate(row) if value == text}
-        missing.update(i for i, mark in shape.marks if row[i] == mark)
+        missing.update(i for i, mark in checks.marks if row[i] == mark)
         return tuple(None if i in missing else value for i, value in enumerate(row)), frozenset(missing)
 
     def _deleted(self, shape: Shape, body: bytes) -> Key:
@@ -117,11 +131,27 @@ class TableDecoder:
             raise Unusual
         return key
 
+    def _avro_decoder(self, schemas: Schemas) -> AvroDecoder:
+        from connectors.kafka.decode_avro import AvroDecoder
+
+        return AvroDecoder(self._careful, self.placeholder, schemas, self)
+
+    def _binary(self, value: bytes, offset: int, partition: int | None) -> Change:
+        with Where(self.topic, partition, offset, self.table):
+            if self._avro is None:
+                raise unregistered()
+            return self._avro.decode(value, offset)
+
     def _slow(self, value: bytes, offset: int) -> Change:
         document = parse(value)
         if isinstance(document, dict) and "payload" in document and "op" not in document:
-            shape = self._learn(value, document)
             payload = document["payload"]
+            try:
+                shape = self._learn(value, document)
+            except Unfit:
+                if not self._careful.tells_older(payload):
+                    raise
+                return self._careful.unread(payload, self._shape.units, offset)
         else:
             shape, payload = self._shapes[b""], document
         if shape is not self._shape:
@@ -133,7 +163,7 @@ class TableDecoder:
         self._fast = fast_way(shape, self._careful.key, self)
 
     def _make(self, units: Units, prefix: bytes) -> Shape:
-        return Shape(self.columns, self.names, self.key, self.placeholder, units, prefix)
+        return Shape(self.columns, self.names, self.key, self.placeholder, units, prefix, closed=self._closed)
 
     def _learn(self, value: bytes, document: dict[str, Any]) -> Shape:
         """The shape for a message with a schema: a known one, or one made after the schema was checked."""
@@ -151,14 +181,18 @@ class TableDecoder:
         return shape
 
 
-def decode_message(value: bytes | None, offset: int, topic: str = "", partition: int | None = None) -> Change:
+def decode_message(
+    value: bytes | None, offset: int, topic: str = "", partition: int | None = None, avro: AvroReader | None = None
+) -> Change:
     """The change of a message of `<prefix>.message`: op m, with the logical message. Raises RecordError."""
-    return control(value, offset, Where(topic, partition, offset), "m")
+    return control(value, offset, Where(topic, partition, offset), "m", avro)
 
 
-def decode_heartbeat(value: bytes | None, offset: int, topic: str = "", partition: int | None = None) -> Change:
+def decode_heartbeat(
+    value: bytes | None, offset: int, topic: str = "", partition: int | None = None, avro: AvroReader | None = None
+) -> Change:
     """A message of `__debezium-heartbeat.<prefix>`: op "", with the connector's time. Raises RecordError."""
-    return control(value, offset, Where(topic, partition, offset), "")
+    return control(value, offset, Where(topic, partition, offset), "", avro)
 
 
 def _prefix(value: bytes) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -16,13 +17,19 @@ from connectors.change import Change, Key, Row, Sequence2
 from connectors.kafka.decode_values import Placeholder, Unfit, reader
 from connectors.kafka.schema import Units, check_names
 from connectors.snapshot import Snapshot, widen
-from connectors.wire import WireColumn
+from connectors.wire import Wire, WireColumn
 from mappers.errors import RecordError
 from mappers.mapping import Table
 
+if TYPE_CHECKING:
+    from connectors.kafka.avro import AvroReader
+
 _NONE: frozenset[int] = frozenset()
 _IDENTITY = "ALTER TABLE .. REPLICA IDENTITY FULL at the source, or take the replica identity's columns as the key"
-_ENVELOPE = "let the connector write Debezium's own envelope as JSON, without transforms that unwrap it"
+_ANEW = "start over with `run --anew`"
+_ENVELOPE = "let the connector write Debezium's own envelope as JSON or Avro, without transforms that unwrap it"
+AVRO = b"\0"
+"""What a value of a schema registry begins with. No JSON does."""
 
 
 class Where:
@@ -41,6 +48,28 @@ class Where:
             raise RecordError(self._table + error.what, where=self._place, hint=error.hint) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """What had been committed before the catalogue was read, and what may have been before the table was altered."""
+
+    read_after: Snapshot | None = None
+    altered: Snapshot | None = None
+
+    def before_catalogue(self, event: Any) -> bool:
+        """Whether the event may have columns that the catalogue has not any more."""
+        return _sees(self.read_after, event)
+
+    def before_alter(self, event: Any) -> bool:
+        """Whether the event may be of another shape altogether."""
+        return _sees(self.altered, event)
+
+
+def _sees(snapshot: Snapshot | None, event: Any) -> bool:
+    source = event.get("source") if isinstance(event, dict) else None
+    xid = source.get("txId") if isinstance(source, dict) else None
+    return snapshot is not None and isinstance(xid, int) and snapshot.sees(widen(xid, snapshot.xmax))
+
+
 class Careful:
     """Reads events of one table. key: the source key's places in a row."""
 
@@ -51,9 +80,12 @@ class Careful:
         key: Sequence[int],
         placeholder: Placeholder,
         table: Table,
-        read_after: Snapshot | None,
+        ages: Ages,
+        *,
+        ignore_new: bool,
     ) -> None:
-        self._read_after = read_after
+        self._ages = ages
+        self._ignore_new = ignore_new
         self.columns = columns
         self.names = frozenset(names)
         self.key = tuple(key)
@@ -72,20 +104,39 @@ class Careful:
         if op == "d":
             key = self._deleted(event.get("before"), units)
         elif op != "t":
-            row, missing = self._row(event, units)
+            try:
+                row, missing = self._row(event, units)
+            except Unfit:
+                if not self._ages.before_alter(event):
+                    raise
+                return self.unread(event, units, offset)
             key = self._key([row[place] for place in self.key])
         return Change(op, key, row, missing, xid, sequence, offset, commit)
+
+    def unread(self, event: Any, units: Units, offset: int) -> Change:
+        """The change that an event of an older shape stands for, of whose row only the key is used. Raises Unfit."""
+        op, source = _envelope(event)
+        xid, sequence, commit = _position(source)
+        after = event.get("after")
+        if not isinstance(after, dict) or any(self.columns[place].name not in after for place in self.key):
+            raise Unfit("the event is older than the table's key, so that its row cannot be told", _ANEW)
+        try:
+            key = self._key([self._value(place, after[self.columns[place].name], units[place]) for place in self.key])
+        except Unfit as unfit:
+            raise Unfit(f"the event is older than the table's key: {unfit.what}", _ANEW) from None
+        return Change(op, key, None, _NONE, xid, sequence, offset, commit, unread=True)
 
     def known(self, event: Any) -> frozenset[str] | None:
         """The columns that an event may have besides the wanted ones; None where it may have any.
 
         What an event from before the catalogue was read has, and the catalogue has not, was dropped or renamed since.
         """
-        source = event.get("source") if isinstance(event, dict) else None
-        xid = source.get("txId") if isinstance(source, dict) else None
-        seen = self._read_after
-        older = seen is not None and isinstance(xid, int) and seen.sees(widen(xid, seen.xmax))
-        return None if older else self.names
+        return None if self._ignore_new or self._ages.before_catalogue(event) else self.names
+
+    def tells_older(self, event: Any) -> bool:
+        """Whether of an event, whose schema is another, the key can still be told: times need the schema's word."""
+        timed = any(self.columns[place].kind in (Wire.TIME, Wire.TIMESTAMP) for place in self.key)
+        return self._ages.before_alter(event) and isinstance(event.get("after"), dict) and not timed
 
     def _row(self, event: Any, units: Units) -> tuple[Row, frozenset[int]]:
         after, before = event.get("after"), event.get("before")
@@ -156,17 +207,22 @@ def parse(value: bytes) -> Any:
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        avro = value[:1] == b"\0"
-        what = "the value is a schema registry's binary form, not JSON" if avro else "the value is not valid JSON"
-        raise Unfit(what, "set value.converter=org.apache.kafka.connect.json.JsonConverter") from None
+        hint = "set value.converter=org.apache.kafka.connect.json.JsonConverter"
+        raise Unfit("the value is not valid JSON", hint) from None
 
 
-def control(value: bytes | None, offset: int, where: Where, op: str) -> Change:
+def unregistered() -> Unfit:
+    """What is wrong with a value in Avro where no registry is configured."""
+    what = "the value is a schema registry's binary form, and no registry is configured"
+    return Unfit(what, "set kafka.schema_registry, or connect.format: json and run `connector apply`")
+
+
+def control(value: bytes | None, offset: int, where: Where, op: str, avro: AvroReader | None = None) -> Change:
     """A logical message (op m) or a heartbeat (op ""). Raises RecordError."""
     if value is None:
         return tombstone(offset)
     with where:
-        event = parse(value)
+        event = _document(value, avro)
         if isinstance(event, dict) and "schema" in event and "payload" in event:
             event = event["payload"]
         if op == "m":
@@ -175,6 +231,14 @@ def control(value: bytes | None, offset: int, where: Where, op: str) -> Change:
                 raise Unfit("the event is no logical message", "check topic.prefix: this topic is the messages' own")
             return _message(event, source, offset)
         return tombstone(offset, _whole(event, "ts_ms", "the heartbeat") * 1_000)
+
+
+def _document(value: bytes, avro: AvroReader | None) -> Any:
+    if value[:1] != AVRO:
+        return parse(value)
+    if avro is None:
+        raise unregistered()
+    return avro.event(value)
 
 
 def _envelope(event: Any) -> tuple[str, dict[str, Any]]:
@@ -193,10 +257,10 @@ def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Chan
     message = event.get("message")
     prefix = message.get("prefix") if isinstance(message, dict) else None
     content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(prefix, str) or not (content is None or isinstance(content, str)):
+    if not isinstance(prefix, str) or not (content is None or isinstance(content, str | bytes)):
         raise Unfit("the logical message has no prefix or no content", _ENVELOPE)
     try:
-        decoded = base64.b64decode(content or "", validate=True)
+        decoded = content if isinstance(content, bytes) else base64.b64decode(content or "", validate=True)
     except (binascii.Error, ValueError):
         raise Unfit("the logical message is not base64", "set binary.handling.mode=bytes on the connector") from None
     xid, sequence, commit = _position(source)

@@ -50,30 +50,17 @@ class Rare(Protocol):
         """The change of a delete or a truncate."""
         ...
 
-    def unfilled(self, shape: Shape, row: Row) -> tuple[Row, frozenset[int]]:
+    def unfilled(self, checks: Checks, row: Row) -> tuple[Row, frozenset[int]]:
         """The row without placeholders, and where they were."""
         ...
 
 
-class Shape:
-    """How the messages of one schema are decoded: msgspec's decoders, and what is looked at after them."""
+class Checks:
+    """What is looked at in a row of usual values after it was decoded."""
 
-    def __init__(
-        self,
-        columns: Sequence[WireColumn],
-        names: Sequence[str],
-        key: Sequence[str],
-        placeholder: Placeholder,
-        units: Units,
-        prefix: bytes = b"",
-    ) -> None:
-        """names: all columns of the table, the wanted ones first. prefix: what precedes the payload in a message."""
-        self.prefix = prefix
-        self.skip = len(prefix)
+    def __init__(self, columns: Sequence[WireColumn], placeholder: Placeholder, units: Units) -> None:
         self.units = units
         self.placeholder = placeholder
-        self.event, self.delete = _decoders(columns, names, key)
-        self.width = None if len(columns) == len(names) else len(columns)
         marks = ((i, placeholder.mark(column)) for i, column in enumerate(columns))
         self.marks = tuple((i, mark) for i, mark in marks if mark is not None)
         self.numerics = _indices(columns, is_numeric)
@@ -115,6 +102,31 @@ class Shape:
     def marked(self, row: Row) -> bool:
         """Whether a value is the placeholder in a form other than its text."""
         return any(row[index] == mark for index, mark in self.marks)
+
+
+class Shape(Checks):
+    """How the JSON messages of one schema are decoded: msgspec's decoders, and what is looked at after them."""
+
+    def __init__(
+        self,
+        columns: Sequence[WireColumn],
+        names: Sequence[str],
+        key: Sequence[str],
+        placeholder: Placeholder,
+        units: Units,
+        prefix: bytes = b"",
+        *,
+        closed: bool = True,
+    ) -> None:
+        """names: all columns of the table, the wanted ones first. prefix: what precedes the payload in a message.
+
+        closed: a row with another column is not usual.
+        """
+        super().__init__(columns, placeholder, units)
+        self.prefix = prefix
+        self.skip = len(prefix)
+        self.event, self.delete = _decoders(columns, names, key, closed)
+        self.width = None if len(columns) == len(names) else len(columns)
 
 
 def fast_way(shape: Shape, key: Sequence[int], rare: Rare) -> Callable[[bytes, int], Change]:
@@ -167,7 +179,7 @@ def _indices(columns: Sequence[WireColumn], holds: Callable[[WireColumn], bool])
 
 
 def _decoders(
-    columns: Sequence[WireColumn], names: Sequence[str], key: Sequence[str]
+    columns: Sequence[WireColumn], names: Sequence[str], key: Sequence[str], closed: bool
 ) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
     """Decoders of an event and of a delete's key; ones that give up where msgspec cannot have a column's name."""
     if any(c in '"\\' or c < " " for name in names for c in name):
@@ -177,7 +189,7 @@ def _decoders(
         (f"c{i}", types[name]) if name in types else (f"c{i}", msgspec.Raw, msgspec.Raw())
         for i, name in enumerate(names)
     ]
-    after = _struct("After", fields, names, True)
+    after = _struct("After", fields, names, closed)
     before = _struct("Before", [(f"c{i}", types[name]) for i, name in enumerate(key)], key, False)
     op = Literal["c", "u", "r", "d", "t"]
     event = msgspec.defstruct("Event", [("op", op), ("source", Source), ("after", after | None, None)], gc=False)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from connectors.kafka.field_names import column_names
+
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
 
@@ -23,15 +25,16 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class KeyBytes:
-    """How the connector writes a topic's keys. names: the key's fields in the order they are written in."""
+    """How the connector writes a topic's keys. names: field -> column, in the order that they are written in."""
 
     prefix: bytes
-    names: tuple[str, ...]
+    names: Mapping[str, str]
     suffix: bytes
 
     def of(self, key: Mapping[str, object]) -> bytes:
-        """The message key of these values: int, bool or str."""
-        return self.prefix + msgspec.json.encode({name: key[name] for name in self.names}) + self.suffix
+        """The message key of these values by column: int, bool or str."""
+        values = {field: key[column] for field, column in self.names.items()}
+        return self.prefix + msgspec.json.encode(values) + self.suffix
 
 
 def learn(samples: Sequence[tuple[bytes, int]], columns: Sequence[str], partitions: int) -> KeyBytes | None:
@@ -41,8 +44,8 @@ def learn(samples: Sequence[tuple[bytes, int]], columns: Sequence[str], partitio
     """
     found: KeyBytes | None = None
     for raw, partition in samples:
-        form, payload = _form(raw)
-        if form is None or (found is not None and form != found) or sorted(form.names) != sorted(columns):
+        form, payload = _form(raw, columns)
+        if form is None or (found is not None and form != found) or sorted(form.names.values()) != sorted(columns):
             return None
         if form.of(payload) != raw or partition_of(raw, partitions) != partition:
             return None
@@ -50,7 +53,8 @@ def learn(samples: Sequence[tuple[bytes, int]], columns: Sequence[str], partitio
     return found
 
 
-def _form(raw: bytes) -> tuple[KeyBytes | None, dict[str, object]]:
+def _form(raw: bytes, columns: Sequence[str]) -> tuple[KeyBytes | None, dict[str, object]]:
+    """How one key is written, and its values by column."""
     prefix, inner, suffix = b"", raw, b""
     try:
         envelope = msgspec.json.decode(raw, type=_Envelope)
@@ -62,7 +66,8 @@ def _form(raw: bytes) -> tuple[KeyBytes | None, dict[str, object]]:
         payload = msgspec.json.decode(inner, type=dict[str, object])
     except (msgspec.DecodeError, msgspec.ValidationError):
         return None, {}
-    return KeyBytes(prefix, tuple(payload), suffix), payload
+    names = column_names(tuple(payload), columns)
+    return KeyBytes(prefix, names, suffix), {names[field]: value for field, value in payload.items()}
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -88,7 +88,7 @@ def check_names(present: Collection[str], columns: Sequence[WireColumn], known: 
             raise Unfit(
                 f"column {column.name} is mapped but not in the event: dropped, renamed or excluded",
                 "check column.exclude.list, the publication and field.name.adjustment.mode, "
-                f"or take the column out of the mapping and {_RESTART}; an event older than the column: `run --anew`",
+                f"or take the column out of the mapping and {_RESTART}",
             )
 
 

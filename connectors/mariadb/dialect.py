@@ -100,7 +100,7 @@ class MariadbWrites:
 
     def delete(self, entry: Entry, other: str, condition: str) -> str:
         """STRAIGHT_JOIN: the staged rows first, then the target's, by an index."""
-        index = _by_index(entry) if entry.key_is_derived else ""
+        index = _by_index(entry) if entry.key_is_derived and not entry.makers.explode else ""
         return f"DELETE t FROM {other} STRAIGHT_JOIN {qualified(entry.target)} AS t{index} ON {condition}"
 
     def delete_where(self, entry: Entry, condition: str) -> str:

@@ -151,7 +151,7 @@ class MariadbStage:
 
 def stage_of(mapped: MappedTable, options: str, raw: Connection | None = None, where: str = "") -> MariadbStage:
     """The staging tables of a mapped table."""
-    return MariadbStage(mapped.number, mapped.wires, mapped.types, mapped.key_indices, options, raw, where)
+    return MariadbStage(mapped.number, mapped.staged, mapped.types, mapped.key_indices, options, raw, where)
 
 
 def _converted(row: Sequence[Any], converts: Sequence[forms.Convert | None]) -> list[forms.Field | None]:

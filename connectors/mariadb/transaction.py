@@ -94,7 +94,7 @@ class MariadbTransaction(SqlTransaction):
             while rows := cursor.fetchmany(size):
                 yield list(rows)
 
-    def unmade(self, mapped: MappedTable, entry: Entry, rows: str, batch: int) -> Iterator[list[tuple[Any, ...]]]:
+    def unmade(self, part: MappedTable, entry: Entry, rows: str, batch: int) -> Iterator[list[tuple[Any, ...]]]:
         """By a table of the keys, with an index: these engines would compare each row with each other."""
         d = self.dialect
         columns = entry.key if entry.key_is_derived else entry.carrier
@@ -103,13 +103,13 @@ class MariadbTransaction(SqlTransaction):
         held = f"SELECT {names} FROM {qualified(entry.target)} LIMIT 0"
         self.run(f"CREATE TEMPORARY TABLE {MADE} (KEY ({names})) {held}")
         made = ", ".join(merge.cast(d, entry, column) for column in columns)
-        self.run(f"INSERT IGNORE INTO {MADE} SELECT {made} FROM {self.text_relation(mapped)} AS s")
+        self.run(f"INSERT IGNORE INTO {MADE} SELECT {made} FROM {self.text_relation(part)} AS s")
         match = " AND ".join(d.values.match(f"t.{quote(c)}", f"m.{quote(c)}", entry.target.column(c)) for c in columns)
         yield from self.batches(f"{rows} LEFT JOIN {MADE} AS m ON {match} WHERE m.{quote(columns[0])} IS NULL", batch)
 
     def stage_of(self, mapped: MappedTable) -> MariadbStage:
         """The staging tables of a mapped table."""
-        self._columns[mapped.number] = mapped.columns
+        self._columns[mapped.number] = [wire.name for wire in mapped.staged]
         return stage_of(mapped, self._options, self.raw, self._where)
 
     def clear_stages(self, numbers: Collection[int]) -> None:
@@ -120,10 +120,9 @@ class MariadbTransaction(SqlTransaction):
 
     def staged_text(self, mapped: MappedTable, number: int) -> TextRow:
         """One row of the text table; arrays as JSON."""
-        stage = self.stage_of(mapped)
+        stage = self.stage_of(mapped.parts[0])
         columns = ", ".join(map(stage.text_of, range(len(mapped.columns))))
-        (row,) = self.rows(f"SELECT {columns} FROM {stage.text_name} WHERE n = {int(number)}")
-        return tuple(row)
+        return tuple(self.rows(f"SELECT {columns} FROM {stage.text_name} WHERE n = {int(number)} LIMIT 1")[0])
 
     def errors(self) -> AbstractContextManager[None]:
         """Turns the driver's errors into the error tree."""

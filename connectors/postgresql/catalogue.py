@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from connectors.postgresql import statements
 from connectors.seams import MissingGrant
-from mappers.mapping import Column, Table, UniqueConstraint
+from mappers.mapping import Column, ForeignKey, Table, UniqueConstraint
 
 _SQL = statements.load("catalogue.sql")
 Names = Iterable[tuple[str, str]]
@@ -53,9 +53,17 @@ def load_tables(conn: psycopg.Connection[Any], names: Names | None = None) -> di
     with _plain_search_path(conn):
         tables = _fetch(conn, "tables", {"all": wanted is None, **_arrays(wanted or ())})
         oids = {"oids": [row["oid"] for row in tables]}
-        columns, indexes, keys = (_by_table(_fetch(conn, q, oids)) for q in ("columns", "indexes", "foreign_keys"))
-    made = (_table(row, columns, indexes, keys) for row in tables)
+        columns, indexes, keys, references = (
+            _by_table(_fetch(conn, query, oids)) for query in ("columns", "indexes", "foreign_keys", "references")
+        )
+    made = (_table(row, columns, indexes, keys, references) for row in tables)
     return {table.full_name: table for table in made}
+
+
+def column_types(conn: psycopg.Connection[Any], schema: str, name: str) -> dict[str, str]:
+    """Column -> its type, as `load_tables` spells it, of one table that is there; under a search path of pg_catalog."""
+    row = conn.execute("SELECT format('%%I.%%I', %s::text, %s::text)::regclass::oid::int8", (schema, name)).fetchone()
+    return {column["name"]: column["type"] for column in _fetch(conn, "columns", {"oids": [row[0] if row else 0]})}
 
 
 def load_functions(conn: psycopg.Connection[Any]) -> frozenset[str]:
@@ -90,7 +98,7 @@ def table_grants(conn: psycopg.Connection[Any], names: Names, privileges: Sequen
     return [MissingGrant(row["table"], tuple(row["privileges"]), row["no_usage"], row["mend"]) for row in rows]
 
 
-def _table(row: dict[str, Any], columns: _Rows, indexes: _Rows, foreign_keys: _Rows) -> Table:
+def _table(row: dict[str, Any], columns: _Rows, indexes: _Rows, foreign_keys: _Rows, references: _Rows) -> Table:
     oid = row["oid"]
     own = indexes.get(oid, ())
     return Table(
@@ -108,6 +116,10 @@ def _table(row: dict[str, Any], columns: _Rows, indexes: _Rows, foreign_keys: _R
         replica_index=next((tuple(index["columns"]) for index in own if index["is_replica_identity"]), ()),
         rows_estimate=row["rows_estimate"],
         bytes_estimate=row["bytes_estimate"],
+        references=tuple(
+            ForeignKey(tuple(key["columns"]), key["schema"], key["table"], tuple(key["referenced"]))
+            for key in references.get(oid, ())
+        ),
     )
 
 

@@ -119,6 +119,23 @@ where k.conrelid = any(%(oids)s::oid[])
   ), true)
 order by k.conrelid, k.conname;
 
+-- name: references
+-- What every foreign key points to, enforced or not.
+select k.conrelid as oid, n.nspname as schema, c.relname as table,
+       (select array_agg(a.attname::text order by p.place)
+        from unnest(k.conkey) with ordinality p (attnum, place)
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = p.attnum) as columns,
+       (select array_agg(a.attname::text order by p.place)
+        from unnest(k.confkey) with ordinality p (attnum, place)
+        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = p.attnum) as referenced
+from pg_constraint k
+join pg_class c on c.oid = k.confrelid
+join pg_namespace n on n.oid = c.relnamespace
+where k.conrelid = any(%(oids)s::oid[])
+  and k.contype = 'f'
+  and not c.relispartition
+order by k.conrelid, k.conname;
+
 -- name: functions
 -- Names that are safe in a mapping: whichever overload the engine picks, it depends on its arguments alone.
 select p.proname as name

@@ -80,7 +80,8 @@ def copy_text(
 ) -> int:
     """Bring a range's rows into the target's text staging table, with ordinals from 0. Returns how many."""
     begun(transaction)
-    out, into = text_copies(mapped, part, fenced, transaction.prepare_text(mapped))
+    (name,) = transaction.prepare_text(mapped)
+    out, into = text_copies(mapped, part, fenced, name)
     return pipe(source, out, transaction.raw, into, passed)
 
 

@@ -12,6 +12,7 @@ from psycopg import sql
 from connectors.chunks import Bound, Range
 from connectors.keys import KeyForm
 from connectors.postgresql import sample
+from connectors.postgresql.catalogue import column_types
 from connectors.postgresql.chunk_copy import in_range
 from connectors.postgresql.key_space import arrays, identifier, texts
 from connectors.postgresql.key_stream import keys_in_order
@@ -20,6 +21,7 @@ from connectors.postgresql.transaction import FOR_VERIFICATION
 from connectors.seams import TextRow
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
+from mappers.errors import FatalError
 from mappers.mapping import Expression, Table
 from mappers.names import qualified, quote
 
@@ -103,7 +105,20 @@ def begin(connection: psycopg.Connection, table: Table) -> Snapshot:
     connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(identifier(table)))
     row = connection.execute("SELECT pg_current_snapshot()::text").fetchone()
     assert row is not None
+    _check_types(connection, table)
     return Snapshot.parse(row[0])
+
+
+def _check_types(connection: psycopg.Connection, table: Table) -> None:
+    """What is read is cast to the types that were known at the start: to ones from before an ALTER it would be cut."""
+    now = column_types(connection, table.schema, table.name)
+    altered = [column for column in table.columns if now.get(column.name, column.type) != column.type]
+    if altered:
+        raise FatalError(
+            f"column {altered[0].name} was {altered[0].type} and is {now[altered[0].name]} since this process started",
+            where=f"source table {table.full_name}",
+            hint="start again: the start says what is to be done about the rows",
+        )
 
 
 def _by_key(table: Table, form: KeyForm, columns: Sequence[str]) -> sql.Composed:

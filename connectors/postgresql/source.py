@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -16,22 +16,29 @@ from connectors.postgresql.chunk_copy import probe
 from connectors.postgresql.dialect import POSTGRESQL
 from connectors.postgresql.reading import PostgresReading, begin
 from connectors.postgresql.session import connect, translated
+from connectors.postgresql.shapes import name_of, read_shapes, read_written
 from connectors.postgresql.slots import Session, Slot, read_session, read_slot
 from connectors.seams import MissingGrant, Names, Pushdown, TextRow
+from connectors.shape import Shape
 from connectors.snapshot import Snapshot
 from connectors.sql.dialect import Dialect
 from connectors.tables import MappedTable
 from mappers.mapping import Table
+from mappers.names import qualified, quote
 
 
 class PostgresSource:
     """One connection for questions that are asked once a batch; readers of chunks and rows open their own.
 
-    Not for several threads at once: each thread makes its own. settings: of its sessions, besides the pinned ones.
+    Not for several threads at once: each thread makes its own. publication: that makes the stream. settings: of its
+    sessions, besides the pinned ones.
     """
 
-    def __init__(self, url: str, *, timeout_s: int = 10, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, url: str, *, publication: str = "", timeout_s: int = 10, settings: Mapping[str, str] | None = None
+    ) -> None:
         self.url = url
+        self._publication = publication
         self._timeout_s = timeout_s
         self._settings = settings
         self._connection: psycopg.Connection | None = None
@@ -102,6 +109,13 @@ class PostgresSource:
         with translated("source", self.url):
             return load_tables(self.connection(), names)
 
+    def all_texts(self, table: Table, columns: Sequence[str], limit: int) -> list[TextRow]:
+        """At most so many rows of a table, as text, in no order."""
+        listed = ", ".join(f"{quote(name)}::text" for name in columns)
+        with translated("source", self.url):
+            query = f"SELECT {listed} FROM {qualified(table)} LIMIT {int(limit)}"
+            return self.connection().execute(query.encode()).fetchall()
+
     def missing_grants(self, names: Names, rights: Sequence[str]) -> list[MissingGrant]:
         """What the role may not do with these tables."""
         with translated("source", self.url):
@@ -116,8 +130,25 @@ class PostgresSource:
         """Whether the source can run the projection as the target would. locale: the target's."""
         if target is not POSTGRESQL:
             return Pushdown(False, reason="source and target are different engines")
+        if not mapped.plain:
+            return Pushdown(False, reason="columns or rows are made before the mapping sees them")
         with translated("source", self.url):
             return probe(self.connection(), mapped, same_locale=self.locale() == locale)
+
+    def written(self, identities: Iterable[str]) -> tuple[Snapshot, dict[str, str]]:
+        """What tells that columns of these tables were added, dropped or altered, as `shapes.read_written`."""
+        with translated("source", self.url):
+            return read_written(self.connection(), identities)
+
+    def shapes(self, names: Sequence[tuple[str, str]]) -> tuple[Snapshot, dict[str, Shape]]:
+        """What these tables are, as `shapes.read_shapes`."""
+        with translated("source", self.url):
+            return read_shapes(self.connection(), names, self._publication)
+
+    def name_of(self, identity: str) -> str | None:
+        """The name that a table has now, by its identity; None where it is gone."""
+        with translated("source", self.url):
+            return name_of(self.connection(), identity)
 
     def rows_estimate(self, table: Table) -> int:
         """How many rows the table has: counted where that is quick, else as the planner believes."""

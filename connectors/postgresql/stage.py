@@ -159,4 +159,4 @@ CONVERT: dict[Wire, Callable[..., object]] = {
 
 def stage_of(mapped: MappedTable, connection: psycopg.Connection | None = None) -> PostgresStage:
     """The staging tables of a mapped table."""
-    return PostgresStage(mapped.number, mapped.wires, mapped.types, mapped.key_indices, connection)
+    return PostgresStage(mapped.number, mapped.staged, mapped.types, mapped.key_indices, connection)

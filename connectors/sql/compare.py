@@ -49,6 +49,7 @@ def projected(d: Dialect, mapped: MappedTable, entry: Entry, relation: str, *, s
         f"s.{key_text(mapped.columns.index(name))}" if staged else d.values.text(f"s.{quote(name)}", types[name])
         for name in entry.source_key
     )
+    relation = merge.firsts(d, entry, relation)
     return Rows(f"{relation} AS s", merge.passes(entry), lambda column: merge.cast(d, entry, column), origin)
 
 

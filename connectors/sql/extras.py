@@ -32,9 +32,9 @@ def stage_keys(transaction: SqlTransaction, mapped: MappedTable, batches: Iterab
     return sum(transaction.add_keys(mapped, keys) for keys in batches)
 
 
-def find(transaction: SqlTransaction, mapped: MappedTable, entry: Entry, batch: int) -> Iterator[list[Extra]]:
-    """The entry's target rows that no staged key makes, up to `batch` at a time."""
-    yield from transaction.unmade(mapped, entry, _versions(transaction.dialect, entry), batch)
+def find(transaction: SqlTransaction, part: MappedTable, entry: Entry, batch: int) -> Iterator[list[Extra]]:
+    """The target rows of an entry of this part that no staged key makes, up to `batch` at a time."""
+    yield from transaction.unmade(part, entry, _versions(transaction.dialect, entry), batch)
 
 
 def there(transaction: SqlTransaction, entry: Entry, keys: Sequence[Sequence[str]]) -> set[tuple[str, ...]]:

@@ -11,6 +11,8 @@ from connectors.sql.dialect import GONE, GROUP, NUMBER, Dialect
 from mappers.mapping import Entry
 from mappers.projection import qualified, quote
 
+FIRST = '"changeover.first"'
+
 
 def passes(entry: Entry) -> str:
     """Whether a staged row belongs into this target table; a filter that is unknown keeps it out."""
@@ -33,11 +35,16 @@ def filtered(entries: Sequence[Entry], relation: str) -> str | None:
     if any(entry.where is None for entry in entries):
         return None
     taken = " OR ".join(f"({passes(entry)})" for entry in entries)
+    if any(entry.makers.explode for entry in entries):
+        some = f"max(CASE WHEN {taken} THEN 1 ELSE 0 END)"
+        return f"SELECT s.{NUMBER} FROM {relation} AS s WHERE NOT s.{GONE} GROUP BY s.{NUMBER} HAVING {some} = 0"
     return f"SELECT s.{NUMBER} FROM {relation} AS s WHERE NOT s.{GONE} AND NOT ({taken})"
 
 
 def delete(d: Dialect, entry: Entry, relation: str, *, everything: bool = False) -> str:
     """Removes the target rows of source rows that are gone or no longer pass the filter; or of all staged keys."""
+    if entry.makers.explode:
+        return _delete_set(d, entry, relation, everything)
     leaves = "true" if everything else f"NOT ({passes(entry)})"
     if not entry.key_is_derived:
         moved = " OR ".join(
@@ -46,6 +53,34 @@ def delete(d: Dialect, entry: Entry, relation: str, *, everything: bool = False)
         return d.writes.delete(entry, f"{relation} AS s", f"{made_by(d, entry)} AND ({leaves} OR {moved})")
     gone = f"SELECT {projected(d, entry, entry.key)} FROM {relation} AS s WHERE {leaves}"
     return d.writes.delete(entry, f"({gone}) AS d", matches(d, entry, entry.key, of("d", entry.key)))
+
+
+def _delete_set(d: Dialect, entry: Entry, relation: str, everything: bool) -> str:
+    """Removes the target rows of these source keys that no element makes any more."""
+    sets = f"SELECT DISTINCT {projected(d, entry, entry.carrier)} FROM {relation} AS s"
+    condition = matches(d, entry, entry.carrier, of("d", entry.carrier))
+    if not everything:
+        kept = matches(d, entry, entry.key, [cast(d, entry, column) for column in entry.key])
+        condition += f" AND NOT EXISTS (SELECT 1 FROM {relation} AS s WHERE {passes(entry)} AND {kept})"
+    return d.writes.delete(entry, f"({sets}) AS d", condition)
+
+
+def twins(d: Dialect, entry: Entry, relation: str) -> str | None:
+    """Elements of one list that make the same target key; None where there can be none, or the first counts."""
+    if entry.makers.explode is None or entry.makers.explode.first_only:
+        return None
+    keys = ", ".join(cast(d, entry, column) for column in entry.key)
+    return f"SELECT 1 FROM {relation} AS s WHERE {passes(entry)} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+
+
+def firsts(d: Dialect, entry: Entry, relation: str) -> str:
+    """The relation with the first of the elements that make the same target key, where the mapping asks for that."""
+    explode = entry.makers.explode
+    if explode is None or not explode.first_only:
+        return relation
+    keys = ", ".join(cast(d, entry, column) for column in entry.key)
+    place = f"row_number() OVER (PARTITION BY {keys} ORDER BY s.{quote(explode.ordinal)}) AS {FIRST}"
+    return f"(SELECT * FROM (SELECT s.*, {place} FROM {relation} AS s WHERE {passes(entry)}) AS f WHERE f.{FIRST} = 1)"
 
 
 def made_by(d: Dialect, entry: Entry) -> str:
@@ -63,12 +98,14 @@ def upsert(d: Dialect, entry: Entry, relation: str, *, sparing: bool = False) ->
 def whole(d: Dialect, entry: Entry, relation: str) -> str:
     """Target rows of the source rows that travelled whole: the entry's columns, in order."""
     columns = [column.name for column in entry.columns]
-    return f"SELECT {projected(d, entry, columns)} FROM {relation} AS s WHERE s.{GROUP} = 0 AND {passes(entry)}"
+    rows = f"{firsts(d, entry, relation)} AS s"
+    return f"SELECT {projected(d, entry, columns)} FROM {rows} WHERE s.{GROUP} = 0 AND {passes(entry)}"
 
 
 def insert(d: Dialect, entry: Entry, relation: str) -> str:
     """Writes rows that must not be there yet: a chunk."""
     columns = [column.name for column in entry.columns]
+    relation = firsts(d, entry, relation)
     query = f"SELECT {projected(d, entry, columns)} FROM {relation} AS s WHERE {passes(entry)}"
     return d.writes.insert(entry, columns, query)
 

@@ -5,12 +5,14 @@ The same expressions as project and merge, in the target's engine, over the same
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from connectors.seams import Staged, StagedText
 from connectors.sql.dialect import GONE, NUMBER, Dialect
-from connectors.sql.merge import cast, made_by, passes
+from connectors.sql.merge import cast, firsts, made_by, matches, passes
 from connectors.sql.transaction import SqlTransaction
+from connectors.tables import MappedTable
 from mappers.mapping import Entry
 from mappers.projection import qualified, quote
 
@@ -42,12 +44,27 @@ def compare(transaction: SqlTransaction, entry: Entry, relation: str) -> list[Co
     return [_compared(d, entry, row) for row in transaction.rows(comparison(d, entry, relation))]
 
 
+def compare_all(
+    transaction: SqlTransaction, mapped: MappedTable, rows: Sequence[StagedText]
+) -> list[tuple[Entry, list[Compared]]]:
+    """The same for every entry of a source table, in the mapping's order; stages the rows."""
+    found: list[tuple[Entry, list[Compared]]] = []
+    for part in mapped.parts:
+        relation = transaction.stage_text(part, rows)
+        found += [(entry, compare(transaction, entry, relation)) for entry in part.entries]
+    return sorted(found, key=lambda pair: pair[0].index)
+
+
 def comparison(d: Dialect, entry: Entry, relation: str) -> str:
     """The query of `compare`: ordinal, whether the row passes, whether a target row is there, then both, by column."""
     values = ", ".join(_column(d, entry, column.name) for column in entry.columns)
+    match = made_by(d, entry)
+    if entry.makers.explode:
+        match += f" AND {matches(d, entry, entry.key, [cast(d, entry, column) for column in entry.key])}"
+    rows = firsts(d, entry, relation)
     return (
-        f"SELECT s.{NUMBER}, ({passes(entry)}), t.{quote(entry.key[0])} IS NOT NULL, {values} FROM {relation} AS s "
-        f"LEFT JOIN {qualified(entry.target)} AS t ON {made_by(d, entry)} ORDER BY 1"
+        f"SELECT s.{NUMBER}, ({passes(entry)}), t.{quote(entry.key[0])} IS NOT NULL, {values} FROM {rows} AS s "
+        f"LEFT JOIN {qualified(entry.target)} AS t ON {match} ORDER BY 1"
     )
 
 
@@ -72,6 +89,15 @@ def _compared(d: Dialect, entry: Entry, row: tuple[object, ...]) -> Compared:
 def _texts(entry: Entry, values: list[object]) -> TextValues:
     names = (column.name for column in entry.columns)
     return {name: None if value is None else str(value) for name, value in zip(names, values, strict=True)}
+
+
+def passing_any(transaction: SqlTransaction, mapped: MappedTable, rows: Sequence[Staged]) -> set[int]:
+    """Ordinals of rows of the stream that belong into any target table; stages the rows."""
+    found: set[int] = set()
+    for part in mapped.parts:
+        relation = transaction.stage(part, rows)
+        found.update(*(passing(transaction, entry, relation) for entry in part.entries))
+    return found
 
 
 def passing(transaction: SqlTransaction, entry: Entry, relation: str) -> set[int]:

@@ -159,23 +159,29 @@ class Reader:
 
             yield Side(shape, rows, transaction.rows)
 
-    def source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
-        """Source key -> what the mapping makes of its row, for those that have one."""
+    def source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, list[Seen]]:
+        """Source key -> what the mapping makes of its row, for those that have one; several where it explodes it."""
         if not keys:
             return {}
+        made: dict[TextRow, list[Seen]] = {}
+        for key, row in self._source_rows(shape, keys):
+            made.setdefault(key, []).append(row)
+        return made
+
+    def _source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> list[tuple[TextRow, Seen]]:
         mapped, entry, d, width = shape.mapped, shape.entry, shape.dialect, len(shape.entry.source_key)
         with self._source.reading(mapped.table) as reading:
             if shape.pushed:
                 relation = compare.relation(d, mapped, compare.source_among(d, mapped, keys))
                 rows = compare.projected(d, mapped, entry, relation, staged=False)
                 found = reading.ask(compare.contents(d, entry, rows, [*rows.origin, f"s.{compare.VERSION}"]))
-                return {tuple(row[:width]): _seen(entry, row[width], row[width + 1 :]) for row in found}
+                return [(tuple(row[:width]), _seen(entry, row[width], row[width + 1 :])) for row in found]
             read = list(reading.versions(mapped.table, mapped.form, mapped.columns, keys).items())
         with self._target.begin(reading=True) as transaction:
             staged: list[StagedText] = [(number, False, row) for number, (_, (_, row)) in enumerate(read)]
             rows = compare.projected(d, mapped, entry, transaction.stage_text(mapped, staged), staged=True)
             found = transaction.rows(compare.contents(d, entry, rows, [f"s.{NUMBER}"]))
-        return {read[row[0]][0]: _seen(entry, read[row[0]][1][0], row[1:]) for row in found}
+        return [(read[row[0]][0], _seen(entry, read[row[0]][1][0], row[1:])) for row in found]
 
     def target_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
         """Target key -> its row, for those that have one."""

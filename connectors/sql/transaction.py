@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from connectors import expand
 from connectors.chunks import Bound
 from connectors.seams import Merged, Passed, Span, Staged, StagedText, TextRow
 from connectors.sql import compare, merge
@@ -109,26 +110,33 @@ class SqlTransaction(ABC):
 
         Returns ordinals that no entry takes (filtered). The rows in a group must have a target row (`absent`).
         """
-        relation = self.stage(mapped, rows)
         gone = any(row[1] for row in rows)
-        return self._merge(mapped, relation, groups, deletes=gone, everything=False)
+        left = [
+            self._merge(part, self.stage(part, rows, groups), groups, deletes=gone, everything=False)
+            for part in mapped.parts
+        ]
+        return _in_all(left)
 
-    def stage(self, mapped: MappedTable, rows: Sequence[Staged]) -> str:
-        """Load rows of the stream into the wire table, in the place of what stood there. Returns the relation."""
-        stage = self._prepared(mapped)
-        if mapped.number in self._staged or not stage.emptied_on_commit:
+    def stage(self, part: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]] = ()) -> str:
+        """Load rows of the stream into the wire table of a part, in the place of what stood there.
+
+        Returns the relation.
+        """
+        stage = self._prepared(part)
+        if part.number in self._staged or not stage.emptied_on_commit:
             self.clear(stage.wire_name)
-        self._staged.add(mapped.number)
-        stage.load(rows)
+        self._staged.add(part.number)
+        stage.load(expand.of_stream(part, rows, groups))
         return stage.typed(stage.wire_name)
 
     def absent(self, mapped: MappedTable, rows: Sequence[Staged], groups: Sequence[frozenset[str]]) -> set[int]:
         """Ordinals of rows in a group that have no target row to take the other values from."""
-        relation = self.stage(mapped, rows)
         found: set[int] = set()
-        for entry in mapped.entries:
-            for group in range(1, len(groups) + 1):
-                found.update(self._ordinals(merge.absent(self.dialect, entry, relation, group)))
+        for part in mapped.parts:
+            relation = self.stage(part, rows, groups)
+            for entry in part.entries:
+                for group in range(1, len(groups) + 1):
+                    found.update(self._ordinals(merge.absent(self.dialect, entry, relation, group)))
         return found
 
     def merge_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> list[int]:
@@ -136,44 +144,52 @@ class SqlTransaction(ABC):
 
         Returns ordinals that no entry takes.
         """
-        relation = self.stage_text(mapped, rows)
-        return self._merge(mapped, relation, (), deletes=True, everything=replace)
+        left = [
+            self._merge(part, self.stage_text(part, rows), (), deletes=True, everything=replace)
+            for part in mapped.parts
+        ]
+        return _in_all(left)
 
     def mend_text(self, mapped: MappedTable, rows: Sequence[StagedText], *, replace: bool) -> Merged:
         """As `merge_text`, without touching rows that are as they should be; counts what it changed."""
-        relation = self.stage_text(mapped, rows)
-        query = merge.filtered(mapped.entries, relation)
-        filtered = self._ordinals(query) if query else []
+        left: list[list[int]] = []
         written = removed = 0
-        for entry in mapped.entries:
-            removed += self.write(entry, merge.delete(self.dialect, entry, relation, everything=replace))
-            written += self.upsert(entry, relation, sparing=True)
-        return Merged(filtered, written, removed)
+        for part in mapped.parts:
+            relation = self.stage_text(part, rows)
+            left.append(self._filtered(part, relation))
+            for entry in part.entries:
+                self._refuse_twins(entry, relation)
+                removed += self.write(entry, merge.delete(self.dialect, entry, relation, everything=replace))
+                written += self.upsert(entry, relation, sparing=True)
+        return Merged(_in_all(left), written, removed)
 
     def add_keys(self, mapped: MappedTable, keys: Sequence[Sequence[str]]) -> int:
         """Load source keys into the text table, beside those that are there. Returns how many."""
-        self._prepared(mapped).load_text(mapped.gone(0, key) for key in keys)
+        for part in mapped.parts:
+            self._prepared(part).load_text(expand.of_text(part, (part.gone(0, key) for key in keys)))
         return len(keys)
 
-    def text_relation(self, mapped: MappedTable) -> str:
-        """The relation to select from what stands in the text table."""
-        stage = self._prepared(mapped)
+    def text_relation(self, part: MappedTable) -> str:
+        """The relation to select from what stands in the text table of a part."""
+        stage = self._prepared(part)
         return stage.typed(stage.text_name)
 
-    def stage_text(self, mapped: MappedTable, rows: Iterable[StagedText]) -> str:
-        """Load rows in the source's text form; what was staged so before is replaced. Returns the relation."""
-        stage = self._prepared(mapped)
+    def stage_text(self, part: MappedTable, rows: Iterable[StagedText]) -> str:
+        """Load rows in the source's text form for a part, in the place of what stood there. Returns the relation."""
+        stage = self._prepared(part)
         self.clear(stage.text_name)
-        stage.load_text(rows)
+        stage.load_text(expand.of_text(part, rows))
         return stage.typed(stage.text_name)
 
     def stage_texts(self, mapped: MappedTable, batches: Iterable[Sequence[TextRow]], passed: Passed) -> int:
         """Load rows in the source's text form, with ordinals from 0, in the place of what stood there."""
-        stage = self._prepared(mapped)
-        self.clear(stage.text_name)
+        for part in mapped.parts:
+            self.clear(self._prepared(part).text_name)
         count = 0
         for batch in batches:
-            stage.load_text((number, False, row) for number, row in enumerate(batch, count))
+            rows: list[StagedText] = [(number, False, row) for number, row in enumerate(batch, count)]
+            for part in mapped.parts:
+                self._prepared(part).load_text(expand.of_text(part, rows))
             count += len(batch)
             passed(sum(len(value) for row in batch for value in row if value is not None))
         return count
@@ -183,14 +199,15 @@ class SqlTransaction(ABC):
 
         Raises FatalError where such a row's source key cannot be told from the target row.
         """
-        self.stage_text(mapped, rows)
+        for part in mapped.parts:
+            self.stage_text(part, rows)
         return self.conflicting_staged(mapped)
 
     def conflicting_staged(self, mapped: MappedTable, span: Span | None = None) -> set[TextRow]:
         """The same for rows that already stand in the text table: for these ordinals, or all of them."""
         found: set[TextRow] = set()
-        relation = _within(self.text_relation(mapped), span)
-        for entry, unique in _uniques(mapped):
+        for part, entry, unique in _uniques(mapped):
+            relation = _within(self.text_relation(part), span)
             if not entry.carrier:
                 raise FatalError(
                     f"rows exchange values of {unique.name}, and the target row does not carry its source key",
@@ -206,11 +223,13 @@ class SqlTransaction(ABC):
         The holders come as the source has them at the snapshot of the staged rows. Raises RecordError when one of them
         still has such a value there: then the conflict is the data's own.
         """
-        stage = self._prepared(mapped)
-        self.run(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}")  # what a rollback may have left there
-        stage.load_text((HOLDER, gone, values) for _, gone, values in holders)
-        for entry, unique in _uniques(mapped):
-            relation = _within(stage.typed(stage.text_name), span, HOLDER)
+        for part in mapped.parts:
+            stage = self._prepared(part)
+            self.run(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}")  # what a rollback may have left there
+            mine: list[StagedText] = [(HOLDER, gone, values) for _, gone, values in holders]
+            stage.load_text(expand.of_text(part, mine))
+        for part, entry, unique in _uniques(mapped):
+            relation = _within(self.text_relation(part), span, HOLDER)
             if self.rows(merge.duplicates(self.dialect, entry, relation, unique.columns)):
                 raise RecordError(
                     f"two source rows have the same value for {unique.name}",
@@ -218,10 +237,11 @@ class SqlTransaction(ABC):
                     hint="mend the mapping, the constraint, or the source's rows",
                     reason="constraint",
                 )
-        mine = _within(stage.typed(stage.text_name), (HOLDER, HOLDER))
-        for entry in mapped.entries:
-            self.write(entry, merge.delete(self.dialect, entry, mine, everything=True))
-        self.run(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}")
+        for part in mapped.parts:
+            held = _within(self.text_relation(part), (HOLDER, HOLDER))
+            for entry in part.entries:
+                self.write(entry, merge.delete(self.dialect, entry, held, everything=True))
+            self.run(f"DELETE FROM {self._prepared(part).text_name} WHERE n = {HOLDER}")
 
     def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:
         """Remove the rows of one target table with these target keys, in text form."""
@@ -239,30 +259,33 @@ class SqlTransaction(ABC):
 
     def insert_staged(self, mapped: MappedTable, span: Span | None = None) -> None:
         """Insert these rows of the text table, or all of them: rows that the target does not have yet."""
-        relation = _within(self.text_relation(mapped), span)
-        for entry in mapped.entries:
-            self.write(entry, merge.insert(self.dialect, entry, relation))
+        for part in mapped.parts:
+            relation = _within(self.text_relation(part), span)
+            for entry in part.entries:
+                self._refuse_twins(entry, relation)
+                self.write(entry, merge.insert(self.dialect, entry, relation))
 
     def staged_text(self, mapped: MappedTable, number: int) -> TextRow:
         """One row of the text table, as it came."""
         columns = ", ".join(f"c{index}" for index in range(len(mapped.columns)))
-        (row,) = self.rows(f"SELECT {columns} FROM {self._prepared(mapped).text_name} WHERE n = {int(number)}")
-        return tuple(row)
+        name = self._prepared(mapped.parts[0]).text_name
+        return tuple(self.rows(f"SELECT {columns} FROM {name} WHERE n = {int(number)} LIMIT 1")[0])
 
-    def unmade(self, mapped: MappedTable, entry: Entry, rows: str, batch: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Those of `rows`, a SELECT over the entry's target table, that no key in the text table makes."""
-        made = f"SELECT 1 FROM {self.text_relation(mapped)} AS s WHERE {merge.made_by(self.dialect, entry)}"
+    def unmade(self, part: MappedTable, entry: Entry, rows: str, batch: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Those of `rows`, a SELECT over the entry's target table, that no key in the part's text table makes."""
+        made = f"SELECT 1 FROM {self.text_relation(part)} AS s WHERE {merge.made_by(self.dialect, entry)}"
         yield from self.batches(f"{rows} WHERE NOT EXISTS ({made})", batch)
 
-    def prepare_text(self, mapped: MappedTable) -> str:
-        """Make sure the text table exists and is empty; returns its name."""
-        stage = self._prepared(mapped)
-        self.clear(stage.text_name)
-        return stage.text_name
+    def prepare_text(self, mapped: MappedTable) -> list[str]:
+        """Make sure the text table of every part exists and is empty; returns their names."""
+        names = [self._prepared(part).text_name for part in mapped.parts]
+        for name in names:
+            self.clear(name)
+        return names
 
     def _merge(
         self,
-        mapped: MappedTable,
+        part: MappedTable,
         relation: str,
         groups: Sequence[frozenset[str]],
         *,
@@ -270,9 +293,9 @@ class SqlTransaction(ABC):
         everything: bool,
     ) -> list[int]:
         d = self.dialect
-        query = merge.filtered(mapped.entries, relation)
-        filtered = self._ordinals(query) if query else []
-        for entry in mapped.entries:
+        filtered = self._filtered(part, relation)
+        for entry in part.entries:
+            self._refuse_twins(entry, relation)
             if deletes or entry.where is not None or not entry.key_is_derived:
                 self.write(entry, merge.delete(d, entry, relation, everything=everything))
             self.upsert(entry, relation)
@@ -281,6 +304,21 @@ class SqlTransaction(ABC):
                 if update:
                     self.write(entry, update)
         return filtered
+
+    def _filtered(self, part: MappedTable, relation: str) -> list[int]:
+        query = merge.filtered(part.entries, relation)
+        return self._ordinals(query) if query else []
+
+    def _refuse_twins(self, entry: Entry, relation: str) -> None:
+        """Raise RecordError where two elements of one list make the same target key, unless the first counts."""
+        query = merge.twins(self.dialect, entry, relation)
+        if query and self.rows(query):
+            raise RecordError(
+                "two elements of a list make the same target row",
+                where=entry.name,
+                hint="mend the list, or write duplicates: first",
+                reason="constraint",
+            )
 
     def _ordinals(self, query: str) -> list[int]:
         return [row[0] for row in self.rows(query)]
@@ -294,12 +332,20 @@ class SqlTransaction(ABC):
         return stage
 
 
-def _uniques(mapped: MappedTable) -> Iterator[tuple[Entry, UniqueConstraint]]:
+def _uniques(mapped: MappedTable) -> Iterator[tuple[MappedTable, Entry, UniqueConstraint]]:
     """The unique constraints that the mapping fills, and that can be compared by their columns."""
-    for entry in mapped.entries:
-        for unique in entry.target.uniques:
-            if not unique.partial and any(column.name in unique.columns for column in entry.columns):
-                yield entry, unique
+    for part in mapped.parts:
+        for entry in part.entries:
+            for unique in entry.target.uniques:
+                if not unique.partial and any(column.name in unique.columns for column in entry.columns):
+                    yield part, entry, unique
+
+
+def _in_all(filtered: Sequence[Sequence[int]]) -> list[int]:
+    """What every part leaves out."""
+    if len(filtered) == 1:
+        return list(filtered[0])
+    return sorted(set(filtered[0]).intersection(*filtered[1:]))
 
 
 def _within(relation: str, span: Span | None, *beside: int) -> str:

@@ -115,7 +115,7 @@ class SqliteStage:
 
 def stage_of(mapped: MappedTable, raw: sqlite3.Connection | None = None) -> SqliteStage:
     """The staging tables of a mapped table."""
-    return SqliteStage(mapped.number, mapped.wires, mapped.types, mapped.key_indices, raw)
+    return SqliteStage(mapped.number, mapped.staged, mapped.types, mapped.key_indices, raw)
 
 
 def _checked(index: int, column: WireColumn, convert: Convert | None) -> str:

@@ -77,10 +77,9 @@ class SqliteTransaction(SqlTransaction):
 
     def staged_text(self, mapped: MappedTable, number: int) -> TextRow:
         """One row of the text table, as it came."""
-        stage = self.stage_of(mapped)
+        stage = self.stage_of(mapped.parts[0])
         columns = ", ".join(map(stage.text_of, range(len(mapped.columns))))
-        (row,) = self.rows(f"SELECT {columns} FROM {stage.text_name} WHERE n = {int(number)}")
-        return tuple(row)
+        return tuple(self.rows(f"SELECT {columns} FROM {stage.text_name} WHERE n = {int(number)} LIMIT 1")[0])
 
     def errors(self) -> AbstractContextManager[None]:
         """Turns the driver's errors into the error tree."""

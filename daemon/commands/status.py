@@ -12,7 +12,6 @@ from daemon.commands.common import parts_of, stop_on_signals
 if TYPE_CHECKING:
     from connectors.chunks import ChunkRow, Position
     from daemon.commands.common import Commands
-    from daemon.wiring import Parts
 
 
 def add(commands: Commands) -> None:
@@ -63,16 +62,17 @@ def _wait(options: argparse.Namespace) -> None:
         return positions, mine
 
     look()
+    tables = parts.tables() if lag else {}
     barrier = parts.barrier(options.timeout)
     position = barrier.sentinel()
     ends: dict[tuple[str, int], int] = {}
     if lag:
         barrier.delivered(position)
-        ends = parts.broker.end_offsets(_topics_of(parts))
+        topics, messages = parts.topics(tables)
+        ends = parts.broker.end_offsets([messages.name, *(topic.name for topic in topics.values())])
     barrier.applied(ends, look)
+    if lag:  # what was written to a table under another name, or outside of the publication, is not in the stream
+        source = parts.source()
+        parts.guard(tables, source, lambda table, stored, doubts: None).examine(tables)
+        source.close()
     print(f"{options.condition}: reached")
-
-
-def _topics_of(parts: Parts) -> list[str]:
-    tables, messages = parts.topics(parts.tables())
-    return [topic.name for topic in tables.values()] + [messages.name]

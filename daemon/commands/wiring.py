@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.connect import Connect
@@ -80,7 +81,7 @@ def sides(parts: Parts) -> Sides:
         parts.target,
         parts.control,
         parts.log_reader,
-        table_decoder,
+        partial(table_decoder, schemas=parts.schemas),
         lambda: parts.barrier(DELIVERY_LIMIT_S),
     )
 
@@ -99,9 +100,10 @@ def plan_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> Bench:
 
 def batch_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> BatchBench:
     """What `plan --batch` tries a batch with."""
-    made = decoders(tables, *parts.topics(tables))
+    made = decoders(tables, *parts.topics(tables), parts.shapes(), parts.schemas)
     wait = limited_wait(parts, GATE_LIMIT_S)
-    return BatchBench(tables, parts.source(), parts.target, parts.control, parts.desk, parts.log_reader, made, wait)
+    source, guard = parts.source(), parts.guard(tables, parts.source(), lambda table, stored, doubts: None)
+    return BatchBench(tables, source, parts.target, parts.control, parts.desk, parts.log_reader, made, guard, wait)
 
 
 def limited_wait(parts: Parts, limit_s: float) -> Callable[[], None]:

@@ -141,7 +141,7 @@ class KafkaSection(Section):
         default=168, gt=0, le=87600, description="Hours the topics keep events; they must outlive the backfill"
     )
     schema_registry: HttpUrl | None = Field(
-        default=None, repr=False, description="URL of the schema registry, for Avro topics"
+        default=None, repr=False, description="URL of the schema registry's Confluent interface, for events in Avro"
     )
     settings: dict[str, Setting] = Field(
         default_factory=dict, repr=False, description="More librdkafka client settings, such as security.protocol"
@@ -166,6 +166,18 @@ class ConnectSection(Section):
     managed: bool = Field(
         default=True,
         description="false: somebody else runs the connector; it is never changed, its settings are checked",
+    )
+    format: Literal["auto", "json", "avro"] = Field(
+        default="auto",
+        description="What events are written in; auto: Avro where kafka.schema_registry is set, else JSON",
+    )
+    converter: Literal["auto", "confluent", "apicurio"] = Field(
+        default="auto", description="Avro converter of the Connect workers; auto: the one that they have"
+    )
+    schema_registry: HttpUrl | None = Field(
+        default=None,
+        repr=False,
+        description="URL of the schema registry as the Connect workers see it, where kafka.schema_registry is not it",
     )
     schemas_enable: bool = Field(default=False, description="JSON events carry their schema: larger, and not needed")
     exactly_once: Literal["auto", "required", "off"] = Field(

@@ -38,6 +38,10 @@ class StreamPlan:
     kafka_settings: Mapping[str, str | int | float] | None = None
     exactly_once: str = "auto"
     schemas_enable: bool = False
+    converter: str = ""
+    """Which Avro converter: confluent, apicurio or auto; "" for JSON."""
+    registry_url: str = ""
+    """The schema registry as the Connect workers see it."""
     poll_interval_ms: int = 20
     placeholder: str = PLACEHOLDER
     overrides: Mapping[str, str] | None = None
@@ -54,6 +58,11 @@ def plan_of(config: Config) -> StreamPlan:
     if connect is None:
         hint = "add connect: {url: ...}, or leave the connector to whoever runs it"
         raise ConfigError([Problem(("connect",), "there is no such section, so there is no connector to manage", hint)])
+    registry = config.kafka.schema_registry
+    if connect.format == "avro" and registry is None:
+        hint = "set kafka.schema_registry, or take JSON"
+        raise ConfigError([Problem(("connect", "format"), "avro needs a schema registry", hint)])
+    avro = connect.format != "json" and registry is not None
     return StreamPlan(
         pipeline=config.pipeline,
         source_url=config.source.url.get_secret_value(),
@@ -71,6 +80,8 @@ def plan_of(config: Config) -> StreamPlan:
         kafka_settings=config.kafka.settings,
         exactly_once=connect.exactly_once,
         schemas_enable=connect.schemas_enable,
+        converter=connect.converter if avro else "",
+        registry_url=connect.schema_registry or registry or "",
         poll_interval_ms=connect.poll_interval_ms,
         overrides=connect.config,
     )

@@ -6,13 +6,14 @@ someone else (by the pipeline's name in the connector, by the publication's comm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import psycopg
 
+from connectors.kafka.avro_converters import chosen
 from connectors.kafka.connect import DEBEZIUM_POSTGRESQL, Connect
 from connectors.kafka.connector_config import OWNER, ConnectorSettings, connector_config
 from connectors.kafka.topics import Topics, admin_client
@@ -24,7 +25,7 @@ from connectors.postgresql.slots import drop_slot, lost, read_slot
 from connectors.waiting import Patience
 from daemon.connector.plan import StreamPlan
 from daemon.connector.source_checks import check_source
-from mappers.errors import ChangeoverError, FatalError
+from mappers.errors import ChangeoverError, ConfigError, FatalError, Problem
 
 OLDEST_DEBEZIUM = (3, 7)
 """Earlier ones lose events when they restart between two that share an LSN (debezium/debezium#7531)."""
@@ -102,11 +103,19 @@ def _config(plan: StreamPlan, connect: Connect) -> dict[str, str]:
     if plan.exactly_once == "required" and not exactly_once:
         hint = "set exactly.once.source.support=enabled on every worker, or connect.exactly_once to auto"
         raise FatalError("the workers have exactly-once source support disabled", where=connect.where, hint=hint)
-    return wanted_config(plan, exactly_once)
+    return wanted_config(plan, exactly_once, connect.converters() if plan.converter else ())
 
 
-def wanted_config(plan: StreamPlan, exactly_once: bool) -> dict[str, str]:
-    """The connector's settings that the plan asks for. Raises ConfigError for overrides and URLs that cannot be."""
+def wanted_config(plan: StreamPlan, exactly_once: bool, converters: Collection[str]) -> dict[str, str]:
+    """The connector's settings that the plan asks for. converters: the classes that the workers have.
+
+    Raises ConfigError for overrides and URLs that cannot be, and where the wanted Avro converter is not installed.
+    """
+    converter = chosen(plan.converter, converters) if plan.converter else None
+    if plan.converter and converter is None:
+        what = "the Connect workers have no Avro converter" if plan.converter == "auto" else "it is not installed"
+        hint = "install Confluent's or Apicurio's in the workers' plugin.path, or set connect.format: json"
+        raise ConfigError([Problem(("connect", "converter"), what, hint)])
     return connector_config(
         ConnectorSettings(
             pipeline=plan.pipeline,
@@ -117,6 +126,7 @@ def wanted_config(plan: StreamPlan, exactly_once: bool) -> dict[str, str]:
             tables=plan.tables,
             exactly_once=exactly_once,
             schemas_enable=plan.schemas_enable,
+            avro=None if converter is None else (converter, plan.registry_url),
             poll_interval_ms=plan.poll_interval_ms,
             placeholder=plan.placeholder,
             overrides=plan.overrides or {},
@@ -192,7 +202,7 @@ def _remove_connector(plan: StreamPlan, connect: Connect, patience: Patience) ->
     """
     existed = patience.call(lambda: _own_config(plan, connect)) is not None
     if not existed:
-        stopped = wanted_config(plan, exactly_once=False)
+        stopped = wanted_config(replace(plan, converter=""), exactly_once=False, converters=())
         patience.call(lambda: connect.create_stopped(plan.connector, stopped))
     patience.call(lambda: connect.stop(plan.connector))
     connect.wait_stopped(plan.connector, patience)

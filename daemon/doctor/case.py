@@ -161,6 +161,7 @@ def wanted_of(config: Config, entries: Sequence[Entry]) -> Wanted:
         tables=keys_of(config),
         columns=columns,
         types=frozenset(types) if entries else None,
+        registry=config.kafka.schema_registry is not None,
     )
 
 

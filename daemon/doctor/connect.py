@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
+from connectors.kafka.avro_converters import NAMES, chosen
 from connectors.kafka.connector_check import SettingFault, setting_faults
 from connectors.kafka.connector_config import OWNER
 from daemon.connector.setup import OLDEST_DEBEZIUM, version_of
@@ -17,6 +18,11 @@ from daemon.logs import is_secret
 
 AREA = "connect"
 NEED = (CONNECT,)
+_FILE = {
+    "message.key.columns": "source_key: the columns in its message.key.columns",
+    "value.converter": "kafka.schema_registry: the URL of its registry, with Confluent's interface",
+}
+"""What to write into the configuration where the connector is right and it is not."""
 PATCHES_SINCE = (3, 8)
 """From this version of Kafka on, a worker takes a part of a connector's configuration (KIP-477)."""
 
@@ -100,7 +106,7 @@ def _setting(case: Case, fault: SettingFault, together: Mapping[str, str | None]
     level = Level.FAIL if fault.harmful else Level.WARN
     mend = _change(case, together)
     if fault.wanted == "" and not case.managed:
-        mend = "source_key: the columns in its message.key.columns", How.FILE
+        mend = _FILE[fault.setting], How.FILE
     return Fault(level, f"{value}: {fault.why}", *mend, fault.setting)
 
 
@@ -111,6 +117,23 @@ def _change(case: Case, settings: Mapping[str, str | None]) -> tuple[str, How]:
     if tuple(int(part) for part in case.connect.worker.split(".")[:2] if part.isdigit()) < PATCHES_SINCE:
         return f"put the connector's configuration again with {body}", How.SETTING
     return f"curl -sS -X PATCH -H 'Content-Type: application/json' '{_url(case)}/config' -d '{body}'", How.SHELL
+
+
+def _format(case: Case) -> Verdict:
+    section = case.config.connect
+    assert section is not None
+    if not section.managed:
+        return Skipped("the connector is somebody else's")
+    registry = case.config.kafka.schema_registry
+    if section.format == "json" or (section.format == "auto" and registry is None):
+        return "JSON"
+    if registry is None:
+        return [fail("connect.format is avro, without a registry", "kafka.schema_registry: its URL", How.FILE)]
+    found = chosen(section.converter, case.connect.converters)
+    if found is None:
+        name = "Avro converter" if section.converter == "auto" else NAMES[section.converter]
+        return [fail(f"the workers have no {name}", "connect.format: json, or install it on every worker", How.SETTING)]
+    return f"Avro, by {found}"
 
 
 def _as_configured(case: Case) -> Verdict:
@@ -173,6 +196,7 @@ CHECKS = (
     Check("connector", "the connector is there, ours or declared as somebody else's", _connector, NEED),
     Check("running", "the connector and its task run", _running, NEED),
     Check("settings", "every setting that the decoder and the hand-over rest on", _settings, NEED),
+    Check("format", "the workers have the converter that events are to be written with", _format, NEED),
     Check("as configured", "nobody changed the connector that we made", _as_configured, NEED),
     Check("exactly once", "used where the workers offer it, and there where it is required", _exactly_once, NEED),
     Check("commit interval", "positions are committed soon, so that barriers are quick", _commits, NEED),

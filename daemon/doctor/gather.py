@@ -14,7 +14,7 @@ from connectors.control.store import ControlStore
 from connectors.kafka.cluster import Cluster, Partition
 from connectors.kafka.connect import Connect
 from connectors.kafka.connect_facts import ConnectFacts, connect_facts
-from connectors.kafka.registry import registry_answers
+from connectors.kafka.registry import Registry
 from connectors.mariadb.doctor import MariadbState
 from connectors.mariadb.doctor import target_state as mariadb_state
 from connectors.mariadb.target import MariadbTarget
@@ -149,18 +149,18 @@ def _connect(case: Case, sides: Sides) -> ConnectFacts | None:
 
 def _registry(config: Config) -> str:
     url = config.kafka.schema_registry
-    return registry_answers(url) if url else ""
+    return Registry(url).answers() if url else ""
 
 
 def _mapping(config: Config, sides: Sides) -> MappingState:
     """The mapping as `run` would take it, without the rights, which are checks of their own."""
     try:
-        read_after = sides.source.snapshot()
+        read_after, shapes = sides.source.shapes(sorted({spec.source_name for spec in config.tables}))
         entries = entries_of(config, sides.source, sides.target)
     except ConfigError as error:
         return MappingState(faults=_faults(config, error))
     try:
-        checked(entries, sides.target, read_after, triggers_fire=False)
+        checked(entries, sides.target, read_after, shapes, triggers_fire=False)
     except ConfigError as error:
         return MappingState(entries, _faults(config, error))
     return MappingState(entries)
@@ -197,7 +197,7 @@ def _wanted_config(case: Case) -> dict[str, str] | None:
     if not case.managed or case.found_connect is None:
         return None
     try:
-        plan = plan_of(case.config)
-        return wanted_config(plan, plan.exactly_once != "off" and case.found_connect.exactly_once)
+        plan, found = plan_of(case.config), case.found_connect
+        return wanted_config(plan, plan.exactly_once != "off" and found.exactly_once, found.converters)
     except ConfigError:
         return None

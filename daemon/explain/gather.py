@@ -20,7 +20,7 @@ from connectors.keys import name_of
 from connectors.postgresql.source import PostgresSource
 from connectors.seams import TextRow
 from connectors.snapshot import Snapshot
-from connectors.sql.preview import compare
+from connectors.sql.preview import compare_all
 from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
@@ -117,8 +117,8 @@ def _look(sides: Sides, mapped: MappedTable, key: tuple[str, ...], read: _Read, 
     """Everything but the source. The target in one snapshot, the log after it, so that no event is overlooked."""
     with sides.target.rehearse(LOCK_TIMEOUT_S, one_snapshot=True) as rehearsal, rehearsal.begin() as transaction:
         found: dict[TextRow, TextRow] = {key: read.row} if read.row is not None else {}
-        relation = transaction.stage_text(mapped, text_rows(mapped, [key], found))
-        entries = [EntrySide(entry, compare(transaction, entry, relation)) for entry in mapped.entries]
+        compared = compare_all(transaction, mapped, text_rows(mapped, [key], found))
+        entries = [EntrySide(entry, rows) for entry, rows in compared]
         record = _record(sides, transaction, mapped, key)
     return Explanation(
         pipeline=sides.pipeline,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectors.seams import Staged
-from connectors.sql.preview import passing
+from connectors.sql.preview import passing_any
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.explain.key_history import Outcome, Told
@@ -24,8 +24,7 @@ def left_out(transaction: SqlTransaction, mapped: MappedTable, told: Sequence[To
     rows, places = _staged(mapped, told)
     if not rows:
         return set()
-    relation = transaction.stage(mapped, rows)
-    taken = set().union(*(passing(transaction, entry, relation) for entry in mapped.entries))
+    taken = passing_any(transaction, mapped, rows)
     return {place for number, place in enumerate(places) if number not in taken}
 
 

@@ -22,6 +22,7 @@ from daemon.retry import Backoff
 from daemon.stream.apply import Applied, Stream
 from daemon.stream.dead_letters import DeadLetterDesk
 from daemon.stream.exchange import Exchanger
+from daemon.stream.guard import ShapeGuard
 from daemon.stream.views import Views
 from daemon.stream.writer import Writer
 from mappers.errors import ChangeoverError, FencedError, RecordError, TransientError
@@ -32,7 +33,10 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class BatchBench:
-    """What a batch is tried with. decoders: topic -> (source table or None, decoder). wait: between looks."""
+    """What a batch is tried with. decoders: topic -> (source table or None, decoder). wait: between looks.
+
+    guard: knows what the tables are, and keeps nothing.
+    """
 
     tables: Mapping[str, MappedTable]
     source: PostgresSource
@@ -41,6 +45,7 @@ class BatchBench:
     desk: DeadLetterDesk
     log: Callable[[], LogReader]
     decoders: Mapping[str, tuple[str | None, Decode]]
+    guard: ShapeGuard
     wait: Callable[[], None]
 
 
@@ -156,7 +161,8 @@ def _decisions(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> list[To
             if state.paused:
                 told += [Told(_seen(part, change), Outcome.HELD, "the table is paused") for change in part.changes]
                 continue
-            view = views.of(transaction.control, mapped, state.version, part.changes, reference)
+            again = bench.guard.read_again(part.table, part.partition)
+            view = views.of(transaction.control, mapped, state.version, part.changes, reference, again)
             told += decided(part, view, stored[part.topic, part.partition].high_water)
     return told
 
@@ -201,7 +207,8 @@ def _supersede(told: list[Told], number: int | None, offset: int) -> None:
 def _applied(bench: BatchBench, rehearsal: Rehearsal, batch: Batch) -> tuple[Ledger, str]:
     """(what the stream's own code says became of the batch, why it would stop)."""
     partitions = dict.fromkeys(bench.tables, 1)
-    stream = Stream(bench.tables, partitions, bench.source, rehearsal, bench.control, bench.desk, bench.wait)
+    given = (bench.tables, partitions, bench.source, rehearsal, bench.control, bench.desk, bench.guard, bench.wait)
+    stream = Stream(*given)
     resyncer = Resyncer(bench.source, rehearsal, bench.control, bench.wait)
     exchange = Exchanger(bench.tables, rehearsal, bench.control, resyncer, bench.desk, lambda table, keys: None)
     failed: list[TransientError] = []

@@ -44,7 +44,7 @@ def _facts(bench: Bench, mapped: MappedTable, pushdown: Pushdown, chunks: list[C
         mapped,
         pushdown,
         bench.target.dialect,
-        bench.target.stage_of(mapped),
+        bench.target.stage_of(mapped.parts[0]),
         count,
         exact,
         chunks,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from connectors.seams import Pushdown, Source, StagedText, TextRow
-from connectors.sql.preview import Compared, compare
+from connectors.sql.preview import Compared, compare_all
 from connectors.sql.target import Rehearsal, SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
@@ -90,8 +90,7 @@ def _take(
 def _shown(rehearsal: Rehearsal, mapped: MappedTable, row: TextRow) -> Shown:
     try:
         with rehearsal.begin() as transaction:
-            relation = transaction.stage_text(mapped, _staged([row]))
-            return Shown(row, [compare(transaction, entry, relation) for entry in mapped.entries])
+            return Shown(row, [rows for _, rows in compare_all(transaction, mapped, _staged([row]))])
     except RecordError as error:
         return Shown(row, error=error.what)
 
@@ -129,7 +128,7 @@ def _written(transaction: SqlTransaction, mapped: MappedTable, rows: Sequence[St
     if loaded:
         transaction.merge_text(mapped, rows, replace=False)
     else:
-        transaction.stage_text(mapped, rows)
+        transaction.stage_texts(mapped, [[tuple(values) for _, _, values in rows]], lambda size: None)
         transaction.insert_staged(mapped)
 
 

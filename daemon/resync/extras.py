@@ -43,7 +43,8 @@ class Extras:
             extras.begin(transaction)
             with self._source.reading(mapped.table) as reading:
                 extras.stage_keys(transaction, mapped, reading.keys(mapped.table, mapped.form, None, self._batch))
-            for found in extras.find(transaction, mapped, entry, self._batch):
+            part = next(part for part in mapped.parts if entry in part.entries)
+            for found in extras.find(transaction, part, entry, self._batch):
                 wanted = [row for row in found if only is None or name_of(row[:-1]) in only]
                 if self._stopping():
                     break

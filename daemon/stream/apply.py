@@ -16,9 +16,10 @@ from connectors.control.store import ControlStore
 from connectors.seams import Source, Target, TargetTransaction
 from connectors.snapshot import Snapshot
 from connectors.tables import MappedTable
-from daemon.handover import SlicePlan, must_wait_for, plan_slice
+from daemon.handover import SlicePlan, plan_slice
 from daemon.stream.buffer import split
 from daemon.stream.dead_letters import DeadLetterDesk
+from daemon.stream.guard import ShapeGuard
 from daemon.stream.views import Views
 from daemon.stream.work import Work
 from mappers.errors import FatalError, RecordError
@@ -51,7 +52,8 @@ class Stream:
     """Applies batches. One thread only.
 
     tables: source table -> how it is handled. partitions: source table -> partitions of its topic.
-    wait: called between looks at the source while a transaction of the batch is not yet visible there.
+    guard: knows what the tables are. wait: called between looks at the source while a transaction of the batch is not
+    yet visible there.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Stream:
         target: Target,
         control: ControlStore,
         desk: DeadLetterDesk,
+        guard: ShapeGuard,
         wait: Callable[[], None],
     ) -> None:
         self._tables = tables
@@ -70,6 +73,7 @@ class Stream:
         self._target = target
         self._control = control
         self._desk = desk
+        self._guard = guard
         self._wait = wait
         self._views = Views(control, source)
         self._seen: Snapshot | None = None
@@ -97,15 +101,20 @@ class Stream:
         return applied
 
     def _gate(self, batch: Batch) -> int:
-        """Rule 2: every transaction of the batch is visible at the source before the target transaction begins."""
-        xids = {change.xid for part in batch.slices if part.table for change in part.changes if change.xid is not None}
-        if self._seen is None:
-            self._seen = self._source.snapshot()
-        if must_wait_for(xids, self._seen):
-            self._seen = self._source.snapshot()
-        while must_wait_for(xids, self._seen):
+        """Rule 2: every transaction of the batch is visible at the source before the target transaction begins.
+
+        The tables are looked at again in the same snapshot: none of them was altered before what is in the batch.
+        """
+        xids: dict[str, set[int]] = {}
+        for part in batch.slices:
+            if part.table:
+                mine = xids.setdefault(part.table, set())
+                mine.update(change.xid for change in part.changes if change.xid is not None)
+        seen = self._guard.look(self._guard.unseen(xids))
+        while unseen := self._guard.unseen(xids):
             self._wait()
-            self._seen = self._source.snapshot()
+            seen = self._guard.look(unseen)
+        self._seen = seen or self._seen or self._source.snapshot()
         return self._seen.xmax
 
     def _plan(
@@ -127,7 +136,8 @@ class Stream:
             if state.paused:
                 paused.append(part)
                 continue
-            view = self._views.of(transaction.control, mapped, state.version, part.changes, reference)
+            again = self._guard.read_again(part.table, part.partition)
+            view = self._views.of(transaction.control, mapped, state.version, part.changes, reference, again)
             planned.append(Planned(part, plan_slice(part.changes, view, water)))
         return planned, paused
 
@@ -158,10 +168,12 @@ class Stream:
     def _truncate(self, transaction: TargetTransaction, mapped: MappedTable) -> None:
         """Rule 10: empty the target and read every chunk anew. Only one partition has an order to do that in."""
         if self._partitions[mapped.name] > 1:
+            targets = " ".join(f"--rebackfill {entry.target.full_name}" for entry in mapped.entries[:1])
             raise FatalError(
                 "the table was truncated, and its topic has several partitions, so that the truncate has no order",
                 where=f"table {mapped.name}",
-                hint="start over with `run --anew`, and with kafka.partitions: 1 for tables that are truncated",
+                hint=f"run once with {targets}: its rows are made anew; a table that is truncated often is better off "
+                "in a pipeline of its own, with kafka.partitions: 1",
             )
         kept = [entry.name for entry in mapped.entries if entry.not_empty == "keep"]
         if kept:

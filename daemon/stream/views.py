@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -14,7 +15,7 @@ from connectors.keys import finder
 from connectors.seams import Source
 from connectors.snapshot import Snapshot, widen
 from connectors.tables import MappedTable
-from daemon.handover import Chunk, View, settled_from
+from daemon.handover import Chunk, Decision, View, decide_truncate, settled_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +38,32 @@ class Views:
         self._cached: dict[str, _Cached] = {}
 
     def of(
-        self, connection: Connection, mapped: MappedTable, version: int, changes: Collection[Change], reference: int
+        self,
+        connection: Connection,
+        mapped: MappedTable,
+        version: int,
+        changes: Collection[Change],
+        reference: int,
+        read_again: int,
     ) -> View:
         """The view for these changes, as of the caller's transaction (whose positions are locked)."""
         cached = self._cached.get(mapped.name)
         if cached is None or cached.version != version:
             cached = self._cached[mapped.name] = self._load(connection, mapped, version)
         early = self._early(cached, changes, reference)
-        parked = _parked(cached, mapped, changes)
-        if not early:
-            return View(_no_chunk, {}, parked, cached.settled_from, reference)
         return View(
-            self._chunk_of(cached, mapped, early),
-            self._fences(connection, mapped, cached, early),
-            parked,
-            cached.settled_from,
-            reference,
+            chunk_of=self._chunk_of(cached, mapped, early) if early else _no_chunk,
+            fences=self._fences(connection, mapped, cached, early) if early else {},
+            parked=_parked(cached, mapped, changes),
+            settled_from=cached.settled_from,
+            reference=reference,
+            emptied=partial(self._emptied, connection, mapped.name, cached),
+            read_again=read_again,
         )
+
+    def _emptied(self, connection: Connection, table: str, cached: _Cached, xid: int) -> Decision:
+        fences = self._control.fences.snapshots(connection, table) if cached.fences_end else ()
+        return decide_truncate(xid, cached.chunks, fences)
 
     def _load(self, connection: Connection, mapped: MappedTable, version: int) -> _Cached:
         rows = self._control.chunks.all(connection, mapped.name)

@@ -71,7 +71,7 @@ class Confirmer:
         sources = self._reader.source_rows(shape, [s.source_key for s in suspects if s.source_key is not None])
         return {
             suspect.target_key: Look(
-                _version(there.get(suspect.target_key)), _expected(suspect, sources.get(suspect.source_key or ()))
+                _version(there.get(suspect.target_key)), _expected(suspect, sources.get(suspect.source_key or (), ()))
             )
             for suspect in suspects
         }
@@ -94,8 +94,9 @@ def _version(row: Seen | None) -> Version | None:
     return None if row is None else Version(row.version, row.values)
 
 
-def _expected(suspect: Suspect, row: Seen | None) -> Version | None:
+def _expected(suspect: Suspect, rows: Sequence[Seen]) -> Version | None:
     """The source's row: it stands for this target key only where the mapping makes that of it."""
-    if row is None or suspect.source_key is None:
+    if not rows or suspect.source_key is None:
         return None
-    return Version(row.version, row.values if row.key == suspect.target_key else None)
+    mine = [row.values for row in rows if row.key == suspect.target_key]
+    return Version(rows[0].version, mine[0] if mine else None)

@@ -19,7 +19,7 @@ from daemon.config.sections import VerifySection
 from daemon.http.health import Health
 from daemon.metrics import Metrics
 from daemon.verify.age import table_of, verified
-from daemon.verify.restarts import Known, Suspicion, cleared, lost_offsets, seen
+from daemon.verify.restarts import Known, Suspicion, cleared, lost_offsets, seen, suspect
 from daemon.verify.verifier import Verifier, Wish
 from mappers.errors import ChangeoverError
 
@@ -182,13 +182,8 @@ class Continuous(threading.Thread):
     def _suspect(self, reason: str, safe_xid: int | None) -> None:
         """Write a suspicion down; one that is there already is renewed."""
         duties = self._duties
-        while True:
-            with duties.target.begin() as transaction:
-                was = duties.control.pipeline.suspicion(transaction.control)
-                made = Suspicion(duties.control.pipeline.clock(transaction.control), reason, safe_xid)
-                made = Suspicion.load(was).renewed(made) if was else made
-                if duties.control.pipeline.suspect(transaction.control, made.dump(), was):
-                    break
+        with duties.target.begin() as transaction:
+            suspect(duties.control, transaction.control, reason, safe_xid)
         log.warning("%s: not ready until its rows are verified", reason)
         duties.health.block(BLOCKER, f"{reason}: its rows are verified")
 
@@ -202,7 +197,7 @@ class Continuous(threading.Thread):
             suspicion = Suspicion.load(text) if text else None
             if suspicion is not None and cleared(suspicion, duties.entries, sweeps, findings):
                 if duties.control.pipeline.suspect(transaction.control, None, text):
-                    log.info("every row has been verified since the connector restarted")
+                    log.info("every row has been verified since then: %s", suspicion.reason)
                 suspicion = None
         self._suspicion = suspicion
         if suspicion is None:

@@ -1,4 +1,5 @@
-"""What tells that the connector restarted, what is suspected then, and when the suspicion is over. Pure.
+"""What tells that the connector restarted, what is suspected then, and when the suspicion is over. No input or output
+but the writing of a suspicion.
 
 A connector that restarts in the midst of events which share a position in the log may lose some of them without a word.
 Every restart shows at the source: another session reads from the slot. One that lost its offsets shows in the stream
@@ -12,7 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from connectors.change import Change
+from connectors.control.store import ControlStore
 from connectors.control.verification import SweepRow
 from connectors.postgresql.slots import Session
 
@@ -93,6 +97,16 @@ def lost_offsets(changes: Iterable[Change]) -> bool:
     The very first one is never consumed: the pipeline's positions are noted after it has been delivered.
     """
     return any(change.sequence is not None and change.sequence[0] < 0 for change in changes)
+
+
+def suspect(control: ControlStore, connection: Connection, reason: str, safe_xid: int | None) -> None:
+    """Write a suspicion down, in the caller's transaction; one that is there already is renewed."""
+    while True:
+        was = control.pipeline.suspicion(connection)
+        made = Suspicion(control.pipeline.clock(connection), reason, safe_xid)
+        made = Suspicion.load(was).renewed(made) if was else made
+        if control.pipeline.suspect(connection, made.dump(), was):
+            return
 
 
 def cleared(

@@ -255,9 +255,10 @@ class Verifier:
 def chosen(tables: Mapping[str, tuple[MappedTable, Pushdown]], names: Sequence[str], dialect: Dialect) -> list[Shape]:
     """The entries that these names mean, by source or target table; all without names. Raises FatalError."""
     shapes = [
-        Shape(mapped, entry, dialect, pushdown.possible, aligned(dialect, mapped, entry), 0, BUCKETS_OF_A_RANGE)
+        Shape(part, entry, dialect, pushdown.possible, aligned(dialect, part, entry), 0, BUCKETS_OF_A_RANGE)
         for mapped, pushdown in tables.values()
-        for entry in mapped.entries
+        for part in mapped.parts
+        for entry in part.entries
     ]
     known = {name for s in shapes for name in (s.entry.source.full_name, s.entry.target.full_name)}
     for name in names:

@@ -108,7 +108,7 @@ def test_version_1_is_upgraded(bare: Site) -> None:
         db.execute(text("DROP TABLE changeover.journal"))
         db.execute(update(schema_version).values(version=1))
     ensured(bare)
-    assert versions(bare) == [1, VERSION]
+    assert versions(bare) == list(range(1, VERSION + 1))
     with bare.begin() as db:
         assert CONTROL.pipeline.get(db) == ROW
         assert (CONTROL.pipeline.pace(db), CONTROL.pipeline.suspicion(db)) == (None, None)

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from connectors.change import Change
-from connectors.kafka.consumer import ChangeConsumer, Ends, Partition, settings
+from connectors.kafka.consumer import ChangeConsumer, Decode, Ends, Partition, settings
 from connectors.kafka.topics import Topics, admin_client
 from mappers.errors import TransientError
 from tests.support.polling import until
@@ -43,9 +43,9 @@ def decode(value: bytes | None, offset: int) -> Change:
     return Change("u", (offset,), (value,), frozenset(), 1, None, offset, 0)
 
 
-def consuming(stack: Stack, topic: str, assigned: Assigned) -> ChangeConsumer:
+def consuming(stack: Stack, topic: str, assigned: Assigned, decoder: Decode = decode) -> ChangeConsumer:
     group = settings(stack.kafka, f"group-{topic}", {})
-    return ChangeConsumer(group, {topic: ("public.t", decode)}, ends(stack), assigned, lambda partitions: None)
+    return ChangeConsumer(group, {topic: ("public.t", decoder)}, ends(stack), assigned, lambda partitions: None)
 
 
 def test_an_assignment_whose_positions_cannot_be_read_is_tried_again(stack: Stack, topic: str) -> None:
@@ -74,6 +74,34 @@ def test_an_assignment_whose_positions_cannot_be_read_is_tried_again(stack: Stac
         consumer.close()
     assert found == {partition: [2, 3, 4] for partition in range(PARTITIONS)}
     assert len(tried) >= 4
+
+
+def test_events_that_cannot_be_decoded_yet_are_read_again(stack: Stack, topic: str) -> None:
+    """As while the registry is away: nothing is passed over, in this partition or in the others of the same poll."""
+    tries: list[int] = []
+
+    def late(value: bytes | None, offset: int) -> Change:
+        tries.append(offset)
+        if len(tries) % 2:
+            raise TransientError("the registry is away")
+        return decode(value, offset)
+
+    found: dict[int, list[int]] = {}
+    consumer = consuming(stack, topic, lambda partitions: dict.fromkeys(partitions, 0), late)
+
+    def everything() -> bool:
+        try:
+            for part in consumer.poll(100, 0.1):
+                found.setdefault(part.partition, []).extend(change.offset for change in part.changes)
+        except TransientError:
+            assert len(consumer.partitions) == PARTITIONS or not tries
+        return sum(map(len, found.values())) == PARTITIONS * EVENTS
+
+    try:
+        until(everything, 60, "every event")
+    finally:
+        consumer.close()
+    assert found == {partition: list(range(EVENTS)) for partition in range(PARTITIONS)}
 
 
 def test_a_table_may_join_while_a_transaction_is_open(stack: Stack, topic: str) -> None:

@@ -262,6 +262,25 @@ def drop_every_fence(fences: Iterable[Snapshot], before: Snapshot) -> list[Snaps
     return list(fences)
 
 
+decide_truncate = handover.decide_truncate
+
+
+def truncate_passed_over(xid: int, chunks: Iterable[Chunk], fences: Iterable[Snapshot]) -> Decision:
+    """A truncate does nothing, whatever the chunks were read at."""
+    return Decision.ALREADY_LOADED
+
+
+def truncate_despite_fences(xid: int, chunks: Iterable[Chunk], fences: Iterable[Snapshot]) -> Decision:
+    """Rows that were read by themselves before the truncate stay."""
+    return decide_truncate(xid, chunks, ())
+
+
+def truncate_beside_a_read(xid: int, chunks: Iterable[Chunk], fences: Iterable[Snapshot]) -> Decision:
+    """A chunk that is being read is taken for one that has seen the truncate."""
+    done = [chunk for chunk in chunks if chunk.state in (ChunkState.DONE, ChunkState.PENDING)]
+    return decide_truncate(xid, done, fences)
+
+
 DECISIONS = (
     Ablation("barrier ignores chunks", {"past_barrier": past_any_barrier}, most=TRUNCATED, first=17_000),
     Ablation("barrier is not awaited", {"reached": reached_at_once}, most=FENCES),
@@ -298,6 +317,9 @@ DECISIONS = (
     Ablation("held is passed over", {"plan_slice": plan_past_held}),
     Ablation("ledger miscounted", {"plan_slice": plan_miscounts}),
     Ablation("parked is not counted", {"plan_slice": plan_loses_parked}, most=LETTERS),
+    Ablation("truncate is passed over", {"decide_truncate": truncate_passed_over}),
+    Ablation("truncate despite fences", {"decide_truncate": truncate_despite_fences}),
+    Ablation("truncate applied beside a read", {"decide_truncate": truncate_beside_a_read}),
     Ablation("high water stays", {"plan_slice": plan_keeps_high_water}, most=STRAYS),
 )
 

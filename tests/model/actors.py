@@ -129,6 +129,9 @@ class StreamWorker:
         assert self.known is not None
         view = self.target.view(self.known)
         self.plan = handover.plan_slice(self.changes, view, self.target.partitions[self.number].high_water)
+        if self.plan.truncate and len(self.target.partitions) > 1:
+            self.target.stopped = True  # it has no order among the partitions
+            self.plan = replace(self.plan, taken=0)
         if self.plan.taken == 0:
             self.held_at = self.target.version
             self._rest()
@@ -442,7 +445,9 @@ class Operator:
         self.budget = budget
 
     def offer(self, steps: list[Step], trouble: list[Step]) -> None:
-        """A claim that nobody holds must expire; the rest may happen."""
+        """A claim that nobody holds must expire, a stream that stopped is started again; the rest may happen."""
+        if self.target.stopped and self.target.unlocked():
+            steps.append(Step("operator", "rebackfill", self.rebackfill, 0))
         for number, cell in enumerate(self.target.chunks):
             if cell.state in UNFINISHED:
                 if not any(worker.holds(number) for worker in self.workers):
@@ -451,6 +456,12 @@ class Operator:
                     trouble.append(Step("operator", "expire", self.expire_early, number))
             elif cell.state is ChunkState.DONE and self.budget.rereads and self._may_lock():
                 trouble.append(Step("operator", "again", self.again, number))
+
+    def rebackfill(self, _: int) -> None:
+        """The stream has met a truncate that it cannot place: everything is made anew, with the truncate in it."""
+        self.target.stopped = False
+        self.target.truncate()
+        self.target.version += 1
 
     def expire(self, number: int) -> None:
         """Take the claim away."""

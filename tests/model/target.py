@@ -73,6 +73,8 @@ class Target:
     partitions: list[Partition] = field(default_factory=list)
     noted_xid: int | None = None
     version: int = 0
+    stopped: bool = False
+    """A stream worker met a truncate that has no order."""
     resyncing: int | None = None
     """The chunk whose row a resync has share-locked."""
     _started: bool = False
@@ -111,6 +113,7 @@ class Target:
             parked=frozenset(self.letters),
             settled_from=handover.settled_from(chunks, len(self.fences), fences_end),
             reference=source.xmax,
+            emptied=lambda xid: handover.decide_truncate(xid, chunks, self.fences.values()),
         )
 
     def write(self, key: Key, row: Row | None) -> None:

@@ -55,7 +55,7 @@ class Schedule:
         partitions = self.random.choice((1, 2)) if keys > 1 else 1
         self.budget = self._budget(most)
         self.early_trouble = self.random.random() < 0.2
-        self.source = self._source(keys, may_truncate=partitions == 1)
+        self.source = self._source(keys)
         self.connector = Connector(self.source, partitions, self.budget, self.random)
         chunks = [ChunkCell() for _ in range(self.random.choice((1, 2)) if keys > 1 else 1)]
         self.target = Target(self.source, self.connector, keys, discipline, chunks)
@@ -81,12 +81,12 @@ class Schedule:
             return Budget()
         return Budget(*(self.random.randint(0, count) for count in astuple(most)))
 
-    def _source(self, keys: int, *, may_truncate: bool) -> Source:
+    def _source(self, keys: int) -> Source:
         count = self.random.randint(2, 7)
         filled = self.random.random() < 0.5
         script = [self._transaction(keys) for _ in range(count)]
         if self.random.random() < 0.3:
-            script[-1] = (Truncate() if may_truncate and self.random.random() < 0.6 else Rewrite(),)
+            script[-1] = (Truncate() if self.random.random() < 0.6 else Rewrite(),)
         if filled:
             script.append(tuple(Put(key, frozenset()) for key in range(keys)))
         source = Source(script, self._first_xid(), [*self.random.choices(GAPS, k=count), 0])

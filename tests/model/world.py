@@ -306,7 +306,7 @@ class Connector:
         self._send(self.source.log[place], knows_commit=False)
 
     def partition_of(self, key: Key) -> int:
-        """The partition of a key; a table that is truncated has only one."""
+        """The partition of a key. A truncate has none; it is somewhere."""
         return int(str(key[0])) % len(self.partitions) if key else 0
 
     def _send(self, event: Logged, *, knows_commit: bool) -> None:

@@ -88,7 +88,7 @@ def _running_transactions_count_as_seen() -> None:
 
 @_mutant
 def _commits_not_yet_visible_are_not_waited_for() -> None:
-    _put("daemon.stream.apply", "must_wait_for", _always(False))
+    _put("daemon.stream.guard", "must_wait_for", _always(False))
 
 
 @_mutant

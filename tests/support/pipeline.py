@@ -85,6 +85,8 @@ class Settings:
     workers: int = 2
     exactly_once: str = "required"
     target: str = "postgresql"
+    format: str = "json"
+    """What events are written in: json, or avro through the stack's registry."""
     sections: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -123,7 +125,7 @@ class Pipeline:
                 # A killed daemon's partitions move when its session ends, and tests kill a lot.
                 "settings": {"session.timeout.ms": 1500, "heartbeat.interval.ms": 300},
             },
-            "connect": {"url": stack.connect_url, "exactly_once": wanted.exactly_once},
+            "connect": {"url": stack.connect_url, "exactly_once": wanted.exactly_once, "format": wanted.format},
             "backfill": {"workers": wanted.workers, "chunk_rows": wanted.chunk_rows},
             "heartbeat": {"interval_s": 0.5},
             "http": {"port": 0},
@@ -131,6 +133,8 @@ class Pipeline:
             "verify": {"repair_after_restart": False},
             "tables": list(wanted.tables),
         }
+        if wanted.format == "avro":
+            document["kafka"]["schema_registry"] = stack.registry_url
         for section, values in wanted.sections.items():
             document[section] = document.get(section, {}) | values
         return document

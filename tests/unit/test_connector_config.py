@@ -10,12 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from connectors.kafka.avro_converters import APICURIO, CONFLUENT, JSON
 from connectors.kafka.connect import Connect, cause
 from connectors.kafka.connector_config import OWNER, ConnectorSettings, connector_config
 from connectors.waiting import Patience
 from daemon.config.model import Config
 from daemon.connector.commands import placed
 from daemon.connector.plan import plan_of
+from daemon.connector.setup import wanted_config
 from daemon.connector.source_checks import SERVER, fragile_columns, table_problems
 from mappers.errors import ConfigError, FatalError, NotReadyError, Problem, TransientError
 from mappers.mapping import Column, Table
@@ -58,6 +60,68 @@ def test_what_the_decoder_and_the_hand_over_rest_on() -> None:
     }
     assert {name: config[name] for name in expected} == expected
     assert all(isinstance(value, str) for value in config.values())
+
+
+def test_avro() -> None:
+    registry = "http://me:it%40s@registry:8080/apis/ccompat/v7"
+    config = connector_config(replace(SETTINGS, schemas_enable=True, avro=(APICURIO, registry)))
+    expected = {
+        "key.converter": JSON,
+        "key.converter.schemas.enable": "false",
+        "value.converter": APICURIO,
+        "value.converter.apicurio.registry.url": "http://registry:8080/apis/registry/v2",
+        "value.converter.apicurio.registry.as-confluent": "true",
+        "value.converter.apicurio.registry.use-id": "contentId",
+        "value.converter.apicurio.registry.headers.enabled": "false",
+        "value.converter.apicurio.auth.password": "it@s",
+        "schema.name.adjustment.mode": "avro",
+        "field.name.adjustment.mode": "avro_unicode",
+    }
+    assert {name: config[name] for name in expected} == expected
+    assert "value.converter.schemas.enable" not in config
+    config = connector_config(replace(SETTINGS, avro=(CONFLUENT, registry)))
+    assert config["value.converter.schema.registry.url"] == "http://registry:8080/apis/ccompat/v7"
+    assert config["value.converter.basic.auth.user.info"] == "me:it@s"
+    assert config["value.converter.ignore.default.for.nullables"] == "true"
+    assert "field.name.adjustment.mode" not in connector_config(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("connect", "registry", "converter"),
+    [
+        ({}, None, ""),
+        ({}, "http://r", "auto"),
+        ({"format": "json"}, "http://r", ""),
+        ({"format": "avro", "converter": "confluent"}, "http://r", "confluent"),
+        ({"schema_registry": "http://inside"}, "http://r", "auto"),
+    ],
+)
+def test_the_format_follows_from_the_registry(connect: dict[str, str], registry: str | None, converter: str) -> None:
+    plan = plan_of(Config.model_validate(_document(connect, registry)))
+    assert (plan.converter, plan.registry_url) == (converter, connect.get("schema_registry") or registry or "")
+
+
+def test_avro_needs_a_registry_and_a_converter() -> None:
+    with pytest.raises(ConfigError, match=r"connect\.format: avro needs a schema registry"):
+        plan_of(Config.model_validate(_document({"format": "avro"}, None)))
+    plan = plan_of(Config.model_validate(_document({}, "http://r")))
+    for classes, found in (((JSON, APICURIO), APICURIO), ((APICURIO, CONFLUENT), CONFLUENT)):
+        assert wanted_config(plan, True, classes)["value.converter"] == found
+    with pytest.raises(ConfigError, match=r"connect\.converter: the Connect workers have no Avro converter"):
+        wanted_config(plan, True, (JSON,))
+    with pytest.raises(ConfigError, match="it is not installed"):
+        wanted_config(replace(plan, converter="confluent"), True, (JSON, APICURIO))
+
+
+def _document(connect: dict[str, str], registry: str | None) -> dict[str, Any]:
+    return {
+        "pipeline": "one",
+        "source": {"kind": "postgresql", "url": URL, "topic_prefix": "legacy"},
+        "target": {"kind": "postgresql", "url": URL},
+        "kafka": {"bootstrap_servers": "k:9092", "schema_registry": registry},
+        "connect": {"url": "http://c", **connect},
+        "tables": [{"from": "public.users", "to": "app.users", "key": {"id": "id"}}],
+    }
 
 
 def test_the_database_comes_from_the_url() -> None:

@@ -286,7 +286,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "cut": (dumped(event("c", row_of(t=SECRET)))[:-9], "not valid JSON"),
     "empty": (b"", "not valid JSON"),
     "bad utf-8": (dumped(event("c", row_of(t="@"))).replace(b"@", b"\xff"), "not valid JSON"),
-    "avro": (b"\0\0\0\0\x07abc", "registry's binary form"),
+    "avro": (b"\0\0\0\0\x07abc", "no registry is configured"),
     "no object": (b"[1]", "has no op"),
     "no op": (dumped({"after": row_of(t=SECRET)}), "has no op"),
     "unwrapped row": (dumped(row_of(t=SECRET)), "has no op"),

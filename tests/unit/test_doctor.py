@@ -14,6 +14,8 @@ from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
 from connectors.control.facts import ControlState
 from connectors.control.pipeline import PipelineRow
 from connectors.control.schema import VERSION as CONTROL_VERSION
+from connectors.kafka.avro_converters import CONFLUENT, NAMES, converter_settings, nulls_travel
+from connectors.kafka.avro_converters import RULES as RULES_OF
 from connectors.kafka.cluster import KafkaState, TopicState
 from connectors.kafka.connect import ConnectorState, Task
 from connectors.kafka.connect_facts import ConnectFacts
@@ -519,8 +521,9 @@ WANTED = Wanted("changeover_shop", "changeover_shop", "shop", {("public", "users
         ({"time.precision.mode": None, "value.converter.schemas.enable": "true"}, {}),
         ({"time.precision.mode": "connect", "value.converter.schemas.enable": "true"},
          {"time.precision.mode": "microseconds"}),
-        ({"value.converter": "io.apicurio.registry.utils.converter.AvroConverter"},
+        ({"value.converter": "com.example.ProtobufConverter"},
          {"value.converter": "org.apache.kafka.connect.json.JsonConverter"}),
+        ({"field.name.adjustment.mode": "avro_unicode"}, {"field.name.adjustment.mode": "none"}),
         ({"key.converter": None}, {"key.converter": "org.apache.kafka.connect.json.JsonConverter"}),
         ({"value.converter.replace.null.with.default": None}, {"value.converter.replace.null.with.default": "false"}),
         ({"transforms": "a", "transforms.a.type": "org.apache.kafka.connect.transforms.InsertHeader"}, {}),
@@ -553,6 +556,28 @@ WANTED = Wanted("changeover_shop", "changeover_shop", "shop", {("public", "users
 def test_settings_of_any_connector(changes: dict[str, str | None], faults: dict[str, str | None]) -> None:
     config = {name: value for name, value in {**SETTINGS, **changes}.items() if value is not None}
     assert {fault.setting: fault.wanted for fault in setting_faults(config, WANTED)} == faults
+
+
+def test_settings_of_a_connector_that_writes_avro() -> None:
+    registry = replace(WANTED, registry=True)
+    avro = {"time.precision.mode": "adaptive", "field.name.adjustment.mode": "avro_unicode"}
+    for converter in NAMES.values():
+        made = converter_settings(converter, "http://me:it@registry/apis/ccompat/v7")
+        config = {**SETTINGS, **avro, "value.converter": converter}
+        config |= {f"value.converter.{name}": value for name, value in made.items()}
+        assert setting_faults(config, registry) == []
+        (fault,) = setting_faults(config, WANTED)
+        assert (fault.setting, fault.harmful) == ("value.converter", True)
+        assert "kafka.schema_registry" in fault.why
+        for rule in RULES_OF[converter]:
+            name = f"value.converter.{rule.setting}"
+            (fault,) = setting_faults({**config, name: "other"}, registry)
+            assert (fault.setting, fault.wanted, fault.harmful) == (name, rule.wanted, rule.harmful)
+        faults = setting_faults({**config, "field.name.adjustment.mode": "avro", "key.converter": converter}, registry)
+        assert {fault.setting: fault.harmful for fault in faults} == {
+            "field.name.adjustment.mode": True, "key.converter": False,
+        }  # fmt: skip
+        assert nulls_travel(config) is (converter == CONFLUENT)
 
 
 def test_a_configured_source_key_must_be_the_events_key() -> None:

@@ -438,7 +438,7 @@ def test_what_the_mapping_itself_says_of_a_type(text: str, made: str, wanted: st
     targets = {"public.t": Table("public", "t", columns, ("id",))}
     spec = TableSpec.model_validate({"from": "public.Users", "to": "t", "columns": {"id": "id", "x": text}})
     spec = spec.model_copy(update={"source": 'public."Users"'})
-    (entry,) = resolve([spec], {"public.Users": SOURCE}, targets, MariaFunctions(), MARIADB)
+    (entry,) = resolve([spec], {"public.Users": SOURCE}, targets, MariaFunctions(), dialect=MARIADB)
     problems = compare_types(entry, [("id", "bigint(20)"), ("x", made)])
     assert [problem.path for problem in problems] == ([] if hint is None else [("tables", 0, "columns", "x")])
     assert all(hint in problem.hint and made in problem.message for problem in problems if hint)

@@ -268,7 +268,7 @@ def test_affinity(declared: str, kept: str) -> None:
 def test_what_a_column_keeps(text: str, wanted: str, hint: str | None) -> None:
     target = Table("main", "x", (Column("id", "INTEGER"), Column("v", wanted)), ("id",))
     spec = TableSpec.model_validate({"from": "t", "to": "main.x", "columns": {"id": "id", "v": text}})
-    (entry,) = resolve([spec], {"public.t": TABLE}, {"main.x": target}, FUNCTIONS, SQLITE)
+    (entry,) = resolve([spec], {"public.t": TABLE}, {"main.x": target}, FUNCTIONS, dialect=SQLITE)
     staged = staged_classes(TABLE, STAGED)
     described = [(c.name, storage_class(c.expression, staged) or UNKNOWN) for c in entry.columns]
     problems = compare_types(entry, described)

@@ -40,6 +40,13 @@ def test_a_key_is_written_as_the_samples_are(ids: list[int], text: str, partitio
     assert form.of({"a": ids[0], "b": text}) == samples[0]
 
 
+def test_names_that_the_connector_escapes() -> None:
+    raw = message({"Id_u0020x": 1, "a_u005fb": "t"})
+    form = learn([(raw, partition_of(raw, 4))], ["a_b", "Id x"], 4)
+    assert form is not None
+    assert form.of({"Id x": 1, "a_b": "t"}) == raw
+
+
 def test_nothing_is_assumed() -> None:
     raw = message({"id": 1})
     there = partition_of(raw, 4)

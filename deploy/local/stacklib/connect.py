@@ -3,7 +3,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from stacklib.cache import Item, MavenFiles, fetch
 from stacklib.java import KAFKA, kafka_program, write_properties
@@ -43,7 +43,7 @@ class Connect(Part):
         if stack.state.debezium:
             plugins.append(OLDER_DEBEZIUM[stack.state.debezium])
             fetch(plugins)
-        settings = _settings(stack, ",".join(str(item.path) for item in plugins))
+        settings = _settings(stack, plugins)
         write_properties(stack.home(self.name) / "worker.properties", settings)
 
     def command(self, stack: Stack) -> Command:
@@ -71,7 +71,7 @@ def _url(stack: Stack) -> str:
     return f"http://{HOST}:{stack.port(Connect.name)}"
 
 
-def _settings(stack: Stack, plugin_path: str) -> dict[str, object]:
+def _settings(stack: Stack, plugins: Sequence[Item]) -> dict[str, object]:
     """Return worker.properties."""
     return {
         "bootstrap.servers": bootstrap(stack),
@@ -79,7 +79,7 @@ def _settings(stack: Stack, plugin_path: str) -> dict[str, object]:
         "listeners": _url(stack),
         "rest.advertised.host.name": HOST,
         "rest.advertised.port": stack.port(Connect.name),
-        "plugin.path": plugin_path,
+        "plugin.path": ",".join(str(item.path) for item in plugins),
         "plugin.discovery": "service_load",
         "key.converter": _CONVERTER,
         "key.converter.schemas.enable": False,

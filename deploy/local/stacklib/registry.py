@@ -3,8 +3,10 @@
 from stacklib.connect import Connect
 from stacklib.errors import UsageError
 from stacklib.kafka import Kafka
+from stacklib.mariadb import MariaDB
 from stacklib.part import Part
-from stacklib.postgres import Postgres
+from stacklib.postgres import OLDEST, Postgres
+from stacklib.schema_registry import SchemaRegistry
 
 
 def all_parts() -> dict[str, Part]:
@@ -12,7 +14,10 @@ def all_parts() -> dict[str, Part]:
     parts: list[Part] = [
         Postgres("source", database="legacy", url_variable="SOURCE_URL"),
         Postgres("target", database="app", url_variable="TARGET_URL"),
+        Postgres("postgresql15", database="legacy", url_variable="SOURCE15_URL", release=OLDEST),
+        MariaDB(),
         Kafka(),
+        SchemaRegistry(),
         Connect(),
     ]
     return {part.name: part for part in parts}

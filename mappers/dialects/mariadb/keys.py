@@ -12,7 +12,7 @@ def is_injective(node: Node, types: Mapping[str, str]) -> bool:
     """Whether the node plainly gives different results for different values of its one input."""
     node = unwrapped(node)
     if kind_of(node) == "Column":
-        return True
+        return node.name in types
     if kind_of(node) == "Anonymous":
         return _call(node.name.lower(), node.expressions, types)
     if kind_of(node) != "Cast" or not is_injective(node.this, types):
@@ -47,4 +47,4 @@ def _textual(node: Node, types: Mapping[str, str]) -> bool:
 
 
 def _of(node: Node, types: Mapping[str, str]) -> str:
-    return bare(types[unwrapped(node).name])
+    return bare(types.get(unwrapped(node).name, ""))

@@ -22,7 +22,7 @@ def _is(node: Node, *names: str) -> bool:
 def is_injective(node: Node, types: Mapping[str, str]) -> bool:
     """Whether the node plainly gives different results for different values of its one input."""
     if _is(node, "Column"):
-        return True
+        return node.name in types
     if _is(node, "Paren"):
         return is_injective(node.this, types)
     if _is(node, "DPipe"):
@@ -40,7 +40,7 @@ def _constant(node: Node) -> bool:
 def _textual(node: Node, types: Mapping[str, str]) -> bool:
     """Whether `||` turns the node into text that tells its values apart (an array or jsonb would be joined instead)."""
     if _is(node, "Column"):
-        return _base(types[node.name]) in _EXACT_AS_TEXT
+        return _base(types.get(node.name, "")) in _EXACT_AS_TEXT
     return _is(node, "Cast", "DPipe") or (_is(node, "Paren") and _textual(node.this, types))
 
 
@@ -49,7 +49,7 @@ def _keeps(cast: Node, types: Mapping[str, str]) -> bool:
     inner = cast.this
     while _is(inner, "Paren"):
         inner = inner.this
-    of = _base(types[inner.name]) if _is(inner, "Column") else "text"
+    of = _base(types.get(inner.name, "")) if _is(inner, "Column") else "text"
     if target in _TEXTS:
         return of in _EXACT_AS_TEXT or of.startswith(("numeric", "decimal", "timestamp", "datetime"))
     return (target in _WIDE_INTEGERS and of in _INTEGERS) or target == of

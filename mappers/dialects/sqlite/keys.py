@@ -12,7 +12,7 @@ def is_injective(node: Node, types: Mapping[str, str]) -> bool:
     """Whether the node plainly gives different results for different values of its one input."""
     node = unwrapped(node)
     if kind_of(node) == "Column":
-        return True
+        return node.name in types
     if kind_of(node) == "DPipe":
         sides = [side for side in (node.this, node.expression) if kind_of(unwrapped(side)) != "Literal"]
         return len(sides) == 1 and _textual(sides[0], types) and is_injective(sides[0], types)
@@ -23,10 +23,14 @@ def is_injective(node: Node, types: Mapping[str, str]) -> bool:
     if node.args["to"].is_type("text"):
         return _textual(node.this, types)
     inner = unwrapped(node.this)
-    return bool(node.args["to"].is_type("int")) and kind_of(inner) == "Column" and bare(types[inner.name]) in INTEGERS
+    return (
+        bool(node.args["to"].is_type("int"))
+        and kind_of(inner) == "Column"
+        and bare(types.get(inner.name, "")) in INTEGERS
+    )
 
 
 def _textual(node: Node, types: Mapping[str, str]) -> bool:
     """Whether the node's text tells its values apart; a float's, cut to some digits, does not."""
     node = unwrapped(node)
-    return kind_of(node) != "Column" or bare(types[node.name]) in EXACT_AS_TEXT
+    return kind_of(node) != "Column" or bare(types.get(node.name, "")) in EXACT_AS_TEXT
