@@ -49,11 +49,6 @@ def differences(was: Shape, now: Shape | None, inputs: Collection[str], named_no
     return Differences(tuple(stops), tuple(_parts(was, now)), tuple(sorted(now.columns.keys() - was.columns.keys())))
 
 
-def same_meaning(was: Shape, now: Shape, inputs: Collection[str]) -> bool:
-    """Whether events and rows mean the same under both, as far as the mapping reads them: nothing has to stop."""
-    return not differences(was, now, inputs).stops and was.rows_identity == now.rows_identity
-
-
 def _gone(now: Shape | None, named_now: str | None) -> Drift:
     if named_now:
         what = f"it was renamed to {named_now}: its changes do not travel under that name"

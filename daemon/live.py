@@ -11,7 +11,7 @@ from connectors.chunks import ChunkRow, ChunkState
 from connectors.control.store import ControlStore
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
-from daemon.start import reload
+from daemon.decided import reload
 from mappers.errors import ConfigError, NotReadyError, Problem
 from mappers.names import did_you_mean, split_name
 

@@ -6,8 +6,8 @@ Before that the connector has proved that it delivers: a message written to the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from connectors.chunks import Position
 from connectors.control.pipeline import PipelineRow
@@ -21,9 +21,8 @@ from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
-from daemon.drift import differences
+from daemon.decided import Decided, Ends, altered, refuse_kept
 from daemon.prepare import Topic, fingerprint_problems
-from daemon.stream.guard import mend
 from mappers.errors import ConfigError, FatalError, NotReadyError, Problem
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ class Start:
         target: SqlTarget,
         control: ControlStore,
         barrier: Barrier,
-        ends: Callable[[Iterable[str]], Mapping[tuple[str, int], int]],
+        ends: Ends,
         stream: StreamNames,
         chunk_rows: int,
     ) -> None:
@@ -59,6 +58,7 @@ class Start:
         self._ends = ends
         self._stream = stream
         self._chunk_rows = chunk_rows
+        self._decided = Decided(source, target, control, barrier, ends)
 
     def run(
         self,
@@ -75,7 +75,7 @@ class Start:
             self._control.ensure(transaction.control)
             if anew:
                 self._forget(transaction, tables)
-        self._accept(tables, topics, rebackfill, accept)
+        self._decided.take(tables, topics, rebackfill, accept)
         with self._target.begin(reading=True) as transaction:
             new = self._check(transaction, tables, topics, messages)
         if new:
@@ -121,7 +121,7 @@ class Start:
             )
         if row is not None:
             self._check_stream(row)
-        problems = self._altered(transaction, tables)
+        problems = altered(tables, self._control.shapes.all(transaction.control))
         said = {problem.path for problem in problems}
         stored = self._control.pipeline.fingerprints(transaction.control)
         problems += [p for p in fingerprint_problems(tables, stored) if (*p.path, "from") not in said]
@@ -129,17 +129,6 @@ class Start:
             raise ConfigError(problems)
         check_topics(self._control.positions.all(transaction.control), [*topics.values(), messages])
         return sorted(tables.keys() - self._control.tables.versions(transaction.control).keys())
-
-    def _altered(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> list[Problem]:
-        """What became of the source's tables since their rows were made, where a person must decide about the rows."""
-        stored = self._control.shapes.all(transaction.control)
-        return [
-            Problem(("tables", entry.index, "from"), f"source table {name}: {drift.what}", mend(mapped, drift))
-            for name, mapped in tables.items()
-            if name in stored
-            for drift in differences(stored[name].shape, mapped.shape, mapped.columns).stops[:1]
-            for entry in mapped.entries
-        ]
 
     def _check_stream(self, row: PipelineRow) -> None:
         """A slot that is gone, or was made anew with its publication, has missed changes that nobody can bring back."""
@@ -208,52 +197,6 @@ class Start:
         if problems:
             raise ConfigError(problems)
 
-    def _accept(
-        self,
-        tables: Mapping[str, MappedTable],
-        topics: Mapping[str, Topic],
-        rebackfill: Sequence[str],
-        accept: Sequence[str],
-    ) -> None:
-        """What the user decided about changed mappings and altered tables: make the rows anew, or keep them."""
-        known = {entry.target.full_name for mapped in tables.values() for entry in mapped.entries}
-        for name in (*rebackfill, *accept):
-            if name not in known:
-                raise FatalError(f"no target table {name} in the mapping", hint=f"one of {', '.join(sorted(known))}")
-        for mapped in tables.values():
-            mine = {entry.target.full_name: entry for entry in mapped.entries}
-            if mine.keys() & set(rebackfill):
-                self._rebackfill(mapped)
-            elif mine.keys() <= set(accept):
-                self._keep_rows(mapped, topics[mapped.name])
-            with self._target.begin() as transaction:
-                for name in mine.keys() & {*rebackfill, *accept}:
-                    self._control.pipeline.put_fingerprint(transaction.control, mine[name].name, mine[name].fingerprint)
-
-    def _rebackfill(self, mapped: MappedTable) -> None:
-        """As a truncate would: empty the targets and read every chunk again. No batch of the table is in flight.
-
-        The noted transaction is a new one: the table may have joined the publication only now, beside transactions that
-        had written to it before.
-        """
-        with self._target.begin() as transaction:
-            reload(self._control, transaction, mapped)
-            if (row := self._control.pipeline.get(transaction.control)) is not None:
-                row = replace(row, noted_xid=self._source.new_xid())
-                self._control.pipeline.put(transaction.control, row)
-
-    def _keep_rows(self, mapped: MappedTable, topic: Topic) -> None:
-        """The rows stay. Of what the stream has from before the table was altered, only the keys are used."""
-        with self._target.begin() as transaction:
-            stored = self._control.shapes.all(transaction.control).get(mapped.name)
-        if stored is None or stored.shape == mapped.shape:
-            return
-        self._barrier.delivered(self._barrier.sentinel())
-        ends = {partition: end for (_, partition), end in self._ends([topic.name]).items()}
-        kept = Stored(mapped.shape, stored.ignored, mapped.read_after, ends)
-        with self._target.begin() as transaction:
-            self._control.shapes.put(transaction.control, mapped.name, kept)
-
     def _forget(self, transaction: SqlTransaction, tables: Mapping[str, MappedTable]) -> None:
         """As if the pipeline had never been: its rows and its state go."""
         self._control.pipeline.lock_start(transaction.control)
@@ -266,33 +209,6 @@ class Start:
         refuse_kept(mapped)
         self._control.positions.lock_table(transaction.control, mapped.name)
         transaction.truncate(mapped)
-
-
-def reload(control: ControlStore, transaction: SqlTransaction, mapped: MappedTable) -> None:
-    """Rule 10 by request: empty what the table feeds, and have every chunk of it read again. Raises ConfigError.
-
-    The chunks first: a worker that is about to finish one either has, and its rows are emptied too, or it cannot.
-    """
-    refuse_kept(mapped)
-    control.positions.lock_table(transaction.control, mapped.name)
-    control.restart_table(transaction.control, mapped.name)
-    control.shapes.put(transaction.control, mapped.name, Stored(mapped.shape, altered=mapped.read_after))
-    transaction.truncate(mapped)
-
-
-def refuse_kept(mapped: MappedTable) -> None:
-    """Raise ConfigError where a target of the table has rows of others: then it cannot be emptied."""
-    problems = [
-        Problem(
-            ("tables", entry.index, "if_not_empty"),
-            f"{entry.target.full_name} keeps rows that are not this pipeline's, so it cannot be emptied",
-            "delete the pipeline's own rows by hand, and start it under another name",
-        )
-        for entry in mapped.entries
-        if entry.not_empty == "keep"
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def check_slot(slot: Slot | None, name: str, where: str) -> None:

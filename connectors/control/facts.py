@@ -20,6 +20,7 @@ from connectors.control.schema import (
     table_state,
 )
 from connectors.control.store import ControlStore
+from connectors.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class ControlState:
     """A pipeline's control state. version: of the control schema; None where there is none.
 
     The rest is empty where the pipeline was never started, or the schema's version is not this program's. dead_letters,
-    differences (found by a verification): source table -> how many are open. backfill_s: how long the chunks that are
+    differences (found by a verification): source table -> how many are open. shapes: source table -> what it was when
+    its rows were made. backfill_s: how long the chunks that are
     done took together, from first to last.
     """
 
@@ -35,6 +37,7 @@ class ControlState:
     row: PipelineRow | None = None
     suspicion: str | None = None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
     positions: tuple[Position, ...] = ()
     chunks: tuple[ChunkRow, ...] = ()
     paused: tuple[str, ...] = ()
@@ -62,6 +65,7 @@ def control_state(connection: Connection, store: ControlStore) -> ControlState:
         row=row,
         suspicion=connection.execute(select(pipeline.c.suspicion).where(pipeline.c.pipeline == store.name)).scalar(),
         fingerprints=store.pipeline.fingerprints(connection),
+        shapes={table: stored.shape for table, stored in store.shapes.all(connection).items()},
         positions=tuple(store.positions.all(connection)),
         chunks=tuple(store.chunks.all(connection)),
         paused=tuple(connection.execute(paused.order_by(table_state.c.table_name)).scalars()),

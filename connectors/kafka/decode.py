@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from connectors.change import Change, Key, Row
-from connectors.kafka.decode_careful import AVRO, Ages, Careful, Where, control, parse, tombstone, unregistered
+from connectors.kafka.ages import Ages
+from connectors.kafka.decode_careful import AVRO, Careful, Where, control, parse, tombstone, unregistered
 from connectors.kafka.decode_fast import NONE_MISSING, Checks, Shape, Unusual, astuple, fast_way, lax_pair
 from connectors.kafka.decode_values import Placeholder, Unfit
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema

@@ -8,15 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from connectors.change import Change, Key, Row, Sequence2
+from connectors.kafka.ages import Ages
 from connectors.kafka.decode_values import Placeholder, Unfit, reader
 from connectors.kafka.schema import Units, check_names
-from connectors.snapshot import Snapshot, widen
 from connectors.wire import Wire, WireColumn
 from mappers.errors import RecordError
 from mappers.mapping import Table
@@ -46,28 +45,6 @@ class Where:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, Unfit):
             raise RecordError(self._table + error.what, where=self._place, hint=error.hint) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Ages:
-    """What had been committed before the catalogue was read, and what may have been before the table was altered."""
-
-    read_after: Snapshot | None = None
-    altered: Snapshot | None = None
-
-    def before_catalogue(self, event: Any) -> bool:
-        """Whether the event may have columns that the catalogue has not any more."""
-        return _sees(self.read_after, event)
-
-    def before_alter(self, event: Any) -> bool:
-        """Whether the event may be of another shape altogether."""
-        return _sees(self.altered, event)
-
-
-def _sees(snapshot: Snapshot | None, event: Any) -> bool:
-    source = event.get("source") if isinstance(event, dict) else None
-    xid = source.get("txId") if isinstance(source, dict) else None
-    return snapshot is not None and isinstance(xid, int) and snapshot.sees(widen(xid, snapshot.xmax))
 
 
 class Careful:

@@ -60,10 +60,14 @@ def load_tables(conn: psycopg.Connection[Any], names: Names | None = None) -> di
     return {table.full_name: table for table in made}
 
 
-def column_types(conn: psycopg.Connection[Any], schema: str, name: str) -> dict[str, str]:
-    """Column -> its type, as `load_tables` spells it, of one table that is there; under a search path of pg_catalog."""
-    row = conn.execute("SELECT format('%%I.%%I', %s::text, %s::text)::regclass::oid::int8", (schema, name)).fetchone()
-    return {column["name"]: column["type"] for column in _fetch(conn, "columns", {"oids": [row[0] if row else 0]})}
+def retyped(conn: psycopg.Connection[Any], table: Table) -> dict[str, str]:
+    """Column -> its type now, of the columns of this table that have another one; under a search path of pg_catalog."""
+    known = {column.name: column.type for column in table.columns}
+    rows = _fetch(conn, "types", {"schema": table.schema, "name": table.name})
+    if all(known.get(row["name"], row["type"]) == row["type"] for row in rows):
+        return {}
+    columns = _fetch(conn, "columns", {"oids": [rows[0]["oid"]]})  # a domain shows as its base type there
+    return {c["name"]: c["type"] for c in columns if known.get(c["name"], c["type"]) != c["type"]}
 
 
 def load_functions(conn: psycopg.Connection[Any]) -> frozenset[str]:

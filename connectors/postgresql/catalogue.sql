@@ -85,6 +85,16 @@ join pg_type t on t.oid = r.typid and t.typtype <> 'd'
 left join collations k on k.oid = a.attcollation
 order by a.attrelid, a.attnum;
 
+-- name: types
+-- The columns' own types, domains as such: quick.
+select c.oid,
+       a.attname as name,
+       format_type(a.atttypid, a.atttypmod) as type
+from pg_namespace n
+join pg_class c on c.relnamespace = n.oid and c.relname = %(name)s
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where n.nspname = %(schema)s;
+
 -- name: indexes
 -- Primary keys, everything else that keeps rows unique (exclusion constraints too: `partial`), and the replica identity's
 -- index. An invalid index counts once it is maintained: it refuses new rows already.

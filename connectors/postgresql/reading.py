@@ -12,7 +12,7 @@ from psycopg import sql
 from connectors.chunks import Bound, Range
 from connectors.keys import KeyForm
 from connectors.postgresql import sample
-from connectors.postgresql.catalogue import column_types
+from connectors.postgresql.catalogue import retyped
 from connectors.postgresql.chunk_copy import in_range
 from connectors.postgresql.key_space import arrays, identifier, texts
 from connectors.postgresql.key_stream import keys_in_order
@@ -111,11 +111,9 @@ def begin(connection: psycopg.Connection, table: Table) -> Snapshot:
 
 def _check_types(connection: psycopg.Connection, table: Table) -> None:
     """What is read is cast to the types that were known at the start: to ones from before an ALTER it would be cut."""
-    now = column_types(connection, table.schema, table.name)
-    altered = [column for column in table.columns if now.get(column.name, column.type) != column.type]
-    if altered:
+    for name, now in retyped(connection, table).items():
         raise FatalError(
-            f"column {altered[0].name} was {altered[0].type} and is {now[altered[0].name]} since this process started",
+            f"column {name} was {table.column(name).type} and is {now} since this process started",
             where=f"source table {table.full_name}",
             hint="start again: the start says what is to be done about the rows",
         )

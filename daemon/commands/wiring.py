@@ -37,7 +37,12 @@ def harmless(parts: Parts) -> DoctorSides:
     source, kafka = parts.config.source, parts.config.kafka
     connect = parts.config.connect
     return DoctorSides(
-        PostgresSource(source.url.get_secret_value(), timeout_s=HARMLESS_S, settings=READ_ONLY),
+        PostgresSource(
+            source.url.get_secret_value(),
+            publication=source.publication,
+            timeout_s=HARMLESS_S,
+            settings=READ_ONLY,
+        ),
         target_of(parts.config.target, timeout_s=HARMLESS_S, read_only=True),
         Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
         Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,

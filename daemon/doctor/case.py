@@ -14,6 +14,7 @@ from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
 from connectors.mariadb.doctor import MariadbState
 from connectors.postgresql.doctor import Side, SourceState, TargetState
 from connectors.postgresql.wire import bare_type
+from connectors.shape import Shape
 from connectors.sqlite.doctor import FileState
 from daemon.config.model import Config
 from daemon.connector.plan import keys_of
@@ -38,10 +39,14 @@ class MappingFault:
 
 @dataclass(frozen=True, slots=True)
 class MappingState:
-    """The mapping against both catalogues: entries where it resolves, else what is wrong with it."""
+    """The mapping against both catalogues: entries where it resolves, else what is wrong with it.
+
+    shapes: source table -> what it is now.
+    """
 
     entries: tuple[Entry, ...] = ()
     faults: tuple[MappingFault, ...] = ()
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def _mapping(config: Config, sides: Sides) -> MappingState:
         checked(entries, sides.target, read_after, shapes, triggers_fire=False)
     except ConfigError as error:
         return MappingState(entries, _faults(config, error))
-    return MappingState(entries)
+    return MappingState(entries, shapes=shapes)
 
 
 def _faults(config: Config, error: ConfigError) -> tuple[MappingFault, ...]:

@@ -6,6 +6,7 @@ from connectors.chunks import ChunkState, Ledger
 from daemon.doctor.case import CONTROL, MAPPING, Case
 from daemon.doctor.findings import Check, How, Skipped, Verdict, fail, warn
 from daemon.doctor.words import counted
+from daemon.drift import differences
 from daemon.status import phase_of
 
 AREA = "pipeline"
@@ -36,6 +37,20 @@ def _fingerprints(case: Case) -> Verdict:
         if stored.get(entry.name, entry.fingerprint) != entry.fingerprint
     ]
     return faults or (f"{counted(len(stored), 'mapping')}, unchanged" if stored else NEW)
+
+
+def _source_tables(case: Case) -> Verdict:
+    stored = case.control.shapes
+    if case.mapping.faults:
+        return Skipped("the mapping does not resolve")
+    faults = []
+    for name in dict.fromkeys(entry.source.full_name for entry in case.mapping.entries if stored):
+        mine = [entry for entry in case.mapping.entries if entry.source.full_name == name]
+        inputs = frozenset[str]().union(*(entry.inputs for entry in mine))
+        if name in stored and (found := differences(stored[name], case.mapping.shapes.get(name), inputs).stops):
+            rebackfill = f"changeover run --rebackfill {mine[0].target.full_name} # makes the rows anew"
+            faults.append(fail(found[0].what, rebackfill, How.SHELL, name))
+    return faults or (f"{counted(len(stored), 'table')}, as when their rows were made" if stored else NEW)
 
 
 def _chunks(case: Case) -> Verdict:
@@ -98,6 +113,7 @@ def _suspicion(case: Case) -> Verdict:
 CHECKS = (
     Check("state", "said: where the pipeline stands", _started, NEED),
     Check("mappings", "no mapping changed since its rows were made", _fingerprints, (CONTROL, MAPPING)),
+    Check("source tables", "no source table was altered so that its rows changed", _source_tables, (CONTROL, MAPPING)),
     Check("chunks", "said: what is left of the backfill", _chunks, NEED),
     Check("ledger", "every consumed event has exactly one outcome", _ledger, NEED),
     Check("dead letters", "none is open", _dead_letters, NEED),

@@ -82,8 +82,8 @@ class ShapeGuard:
     def _compare(self, mapped: MappedTable, now: Shape | None) -> None:
         stored = self._stored[mapped.name]
         found = differences(stored.shape, now, mapped.columns, self._renamed(stored.shape, now))
-        for drift in (*found.stops, *_identity(mapped, now)):
-            raise FatalError(drift.what, where=f"source table {mapped.name}", hint=mend(mapped, drift))
+        if stops := [*found.stops, *_identity(mapped, now)]:
+            raise FatalError(stops[0].what, where=f"source table {mapped.name}", hint=mend(mapped, stops[0]))
         if now is not None and now != stored.shape:
             self._take(mapped, stored, now, found)
 

@@ -102,7 +102,7 @@ class Continuous(threading.Thread):
             return
         now, section = time.monotonic(), self._duties.section
         if self._suspicion is not None:
-            if now - self._checked >= section.continuous.interval_s:
+            if self._suspicion != self._tried or now - self._checked >= section.continuous.interval_s:
                 self._check(self._suspicion)
                 self._checked = now
         elif section.continuous.enabled and now - self._swept >= section.continuous.interval_s:

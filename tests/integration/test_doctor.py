@@ -223,6 +223,10 @@ def target(check: str, about: str = "", level: str = "fail") -> dict[Line, str]:
     return {("target", check, about): level}
 
 
+def left(table: str) -> dict[Line, str]:
+    return {("pipeline", "source tables", table): "fail"}
+
+
 def topic(check: str, table: str, level: str = "fail") -> dict[Line, str]:
     return {("kafka", check, f"@.public.{table}"): level}
 
@@ -263,14 +267,16 @@ CASES = (
     Broken("partition identity", at_source("ALTER TABLE parts_1 REPLICA IDENTITY FULL"),
            source("partitions", "public.parts")),
     Broken("unlogged", at_source("ALTER PUBLICATION changeover_@ DROP TABLE orders", "ALTER TABLE orders SET UNLOGGED"),
-           source("unlogged", "public.orders") | source("published tables", "public.orders")),
+           source("unlogged", "public.orders") | source("published tables", "public.orders") | left("public.orders")),
     Broken("row security", at_source("ALTER TABLE orders ENABLE ROW LEVEL SECURITY"),
            source("row security", "public.orders"), tidy=at_source("ALTER TABLE orders DISABLE ROW LEVEL SECURITY")),
     Broken("not published", at_source("ALTER PUBLICATION changeover_@ DROP TABLE users"),
-           source("published tables", "public.users")),
+           source("published tables", "public.users") | left("public.users")),
     Broken("published in part", at_source("ALTER PUBLICATION changeover_@ DROP TABLE items",
                                           "ALTER PUBLICATION changeover_@ ADD TABLE ONLY items (id, sku)"),
-           source("published tables", "public.items")),
+           source("published tables", "public.items") | left("public.items")),
+    Broken("altered", at_source("ALTER TABLE items ALTER COLUMN user_id TYPE bigint USING user_id + 0"),
+           left("public.items")),
     Broken("published too much", at_source("ALTER PUBLICATION changeover_@ ADD TABLE extra"),
            source("published tables", "", "warn")),
     Broken("operations", at_source("ALTER PUBLICATION changeover_@ SET (publish = 'insert')"), source("publication")),

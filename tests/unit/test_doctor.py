@@ -39,6 +39,7 @@ from connectors.postgresql.doctor import (
 )
 from connectors.postgresql.publication import Publication
 from connectors.postgresql.slots import Slot
+from connectors.shape import NO_SHAPE
 from daemon.commands.doctor import AREAS as OFFERED
 from daemon.config.model import Config
 from daemon.doctor import report
@@ -365,6 +366,10 @@ CASES: list[tuple[dict[str, Any], tuple[str, str, str], str, str, str]] = [
      ("mapping", "resolves", "f.yaml:3:1: tables.0.key"), "fail", "bad", "do"),
     (control(fingerprints={ENTRIES[0].name: "old"}), ("pipeline", "mappings", ENTRIES[0].name), "fail", "changed",
      "changeover run --accept-mapping app.users"),
+    ({**control(shapes={"public.users": replace(NO_SHAPE, published="7")}),
+      "found_mapping.shapes": {"public.users": NO_SHAPE}},
+     ("pipeline", "source tables", "public.users"), "fail", "it left the publication",
+     "changeover run --rebackfill app.users"),
     (control(dead_letters={"public.users": 2}), ("pipeline", "dead letters", "public.users"), "warn", "2 dead letters",
      "changeover dlq retry --table public.users"),
     (control(paused=("public.users",)), ("pipeline", "paused", "public.users"), "warn", "paused",
