@@ -6,6 +6,7 @@ An engine's modules are imported when it is asked for: a command does not wait f
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from connectors.sql.target import SqlTarget
 from daemon.config.sections import TargetSection
@@ -32,6 +33,17 @@ def _postgresql(url: str, timeout_s: int, limit_s: float | None, read_only: bool
     return PostgresTarget(url, timeout_s=timeout_s, settings=settings)
 
 
+def _mariadb(kind: str, url: str, timeout_s: int, limit_s: float | None, read_only: bool) -> SqlTarget:
+    """A session that cannot write could not make temporary tables either: `doctor` itself writes nothing else."""
+    from connectors.mariadb.session import Value, statement_limit
+    from connectors.mariadb.target import DOCTOR_WAITS_S, MariadbTarget, lock_limit
+
+    settings: dict[str, Value] = lock_limit(DOCTOR_WAITS_S) if read_only else {}
+    if limit_s:
+        settings = statement_limit(limit_s) if kind == "mariadb" else lock_limit(limit_s)
+    return MariadbTarget(url, kind, timeout_s=timeout_s, settings=settings)
+
+
 def _sqlite(url: str, timeout_s: int, limit_s: float | None, read_only: bool) -> SqlTarget:
     from connectors.sqlite.target import SqliteTarget
 
@@ -40,5 +52,7 @@ def _sqlite(url: str, timeout_s: int, limit_s: float | None, read_only: bool) ->
 
 _TARGETS: dict[str, Callable[[str, int, float | None, bool], SqlTarget]] = {
     "postgresql": _postgresql,
+    "mariadb": partial(_mariadb, "mariadb"),
+    "mysql": partial(_mariadb, "mysql"),
     "sqlite": _sqlite,
 }

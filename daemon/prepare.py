@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connectors.kafka.topics import Topics, message_topic, table_topics
+from connectors.neutral import made_column
 from connectors.postgresql.keys import key_form
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.wire import wire_columns

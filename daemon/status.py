@@ -38,6 +38,8 @@ class Facts:
     sweeps: Sequence[SweepRow] = ()
     findings: Mapping[str, int] = field(default_factory=dict)
     suspicion: str | None = None
+    notes: Sequence[str] = ()
+    """How the target is used, where its engine leaves a choice."""
     ignored: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Table -> columns that were added at the source and are left alone."""
 
@@ -65,6 +67,7 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "slot": asdict(facts.slot) if facts.slot else None,
         "rows_per_second": facts.rows_per_second or None,
         "suspicion": json.loads(facts.suspicion) if facts.suspicion else None,
+        "target_notes": list(facts.notes),
     }
 
 
@@ -123,7 +126,7 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
         lines.append(f"dead letters: {letters} open (`changeover dlq list`)")
     if status["suspicion"]:
         lines.append(f"verification: {status['suspicion']['reason']}; not ready until every row has been verified")
-    return [*lines, _slot_line(status["slot"])]
+    return [*lines, *(f"target: {note}" for note in status["target_notes"]), _slot_line(status["slot"])]
 
 
 def _verified(verification: Mapping[str, Any] | None) -> str:

@@ -346,4 +346,4 @@ class Parts:
         mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
         pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
         given = (self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)
-        return Facts(*given, **verification)
+        return Facts(*given, **verification, notes=self.target.notes())

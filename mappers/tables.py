@@ -20,6 +20,8 @@ class Column:
     """True when text in this column compares as its UTF-8 bytes (C, POSIX, C.UTF-8, ucs_basic)."""
     labels: tuple[str, ...] = ()
     """The labels of an enum type, in order; empty for other types."""
+    collation: str = ""
+    """The collation's name, where statements must say it to use the column's index (MariaDB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ class Table:
     bytes_estimate: int = 0
     references: tuple[ForeignKey, ...] = ()
     """All its foreign keys with their columns, those that are not enforced too; only `init` looks at them."""
+    triggers: tuple[str, ...] = ()
+    """Names of triggers that every session fires (engines in which a session cannot turn them off)."""
+    storage: str = ""
+    """The storage engine, where a server has several: InnoDB."""
 
     @property
     def full_name(self) -> str:

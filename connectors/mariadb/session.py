@@ -16,11 +16,12 @@ from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import DBAPIError
 
 from connectors.mariadb.errors import translate
+from connectors.mariadb.infile import Connection
 from connectors.mariadb.url import parse, place
 from mappers.errors import ChangeoverError, FatalError, RecordError, TransientError
 
 Value = str | int | float
-Raw: TypeAlias = "pymysql.connections.Connection[Any]"
+Raw: TypeAlias = Connection
 """The driver's connection."""
 
 SQL_MODE = (
@@ -88,7 +89,7 @@ def connect(
     """
     parts = parse(url, side)
     with translated(side, url):
-        raw = pymysql.connect(
+        raw = Connection(
             **place(parts),
             user=parts.username or "",
             password=(parts.password or "").encode(),

@@ -8,16 +8,15 @@ output.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Sequence
-from decimal import Decimal
 
 from psycopg import sql
 
 from connectors.chunks import Range
 from connectors.seams import TextRow
 from connectors.sql.dialect import Dialect
+from connectors.sql.json_text import json_meaning
 from mappers.mapping import Column, Entry
 from mappers.projection import qualified, quote
 
@@ -70,6 +69,12 @@ class PostgresValues:
         if one == other or one is None or other is None:
             return one == other
         return bare(type_name) in ("json", "jsonb") and json_meaning(one) == json_meaning(other)
+
+    def match(self, held: str, value: str, column: Column) -> str:
+        """Equality, which is what an index looks up."""
+        return f"{held} = {value}"
+
+    collides = match
 
     def order(self, column: Column) -> str:
         """Numbers, bytes, moments, and text of the C collation; every type by itself but the integers."""
@@ -194,26 +199,10 @@ def unnested(keys: Collection[TextRow]) -> str:
     return f"unnest({', '.join(f'{column}::text[]' for column in columns)})"
 
 
-def json_meaning(text: str) -> object:
-    """A JSON text's meaning: without the order of keys, of a key given twice the last, numbers by value."""
-    try:
-        return _plain(json.loads(text, parse_float=Decimal, parse_int=Decimal))
-    except (ValueError, RecursionError):
-        return text
-
-
 def _json_text(value: str) -> str:
     """Without regard to the order of keys; as it is spelled where an escape may name a character that jsonb refuses."""
     text = f"CAST({value} AS text)"
     return f"CASE WHEN strpos({text}, '\\u') > 0 THEN {text} ELSE CAST(CAST({value} AS jsonb) AS text) END"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, dict):
-        return "{", tuple(sorted((key, _plain(item)) for key, item in value.items()))
-    if isinstance(value, list):
-        return "[", tuple(_plain(item) for item in value)
-    return type(value).__name__, value
 
 
 def _literals(values: Sequence[str], types: Sequence[str]) -> str:

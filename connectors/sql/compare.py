@@ -162,5 +162,6 @@ def key_types(table: Table, key: Sequence[str]) -> list[str]:
 def _hashed(d: Dialect, entry: Entry, rows: Rows, seed: int, beside: Sequence[str] = ()) -> str:
     """The rows' hashes over every written column, as `h`, and what else is wanted beside them."""
     columns = [d.hashing.column(rows.value(c.name), entry.target.column(c.name).type) for c in entry.columns]
-    listed = ", ".join([f"{d.hashing.row(columns, seed)} AS h", *beside])
+    named = (f"{text} AS b{number}" for number, text in enumerate(beside))
+    listed = ", ".join([f"{d.hashing.row(columns, seed)} AS h", *named])
     return d.hashing.materialized(f"SELECT {listed} FROM {rows.source} WHERE {rows.where}")

@@ -13,10 +13,17 @@ from typing import Protocol
 from connectors.chunks import Range
 from connectors.seams import TextRow
 from mappers.mapping import Column, Entry
+from mappers.projection import quote
 
 NUMBER, GONE, GROUP = '"changeover.number"', '"changeover.gone"', '"changeover.group"'
 """What a staged relation has beside the source's columns, under names that no source column has by accident: the row's
 ordinal; whether the source row was deleted; 0, or the number of the set of columns whose value did not travel."""
+
+
+def injective(entry: Entry) -> bool:
+    """Whether two source rows never make one target row: the target key has every column of the source key as it is."""
+    kept = {entry.expression(name).sql for name in entry.key}
+    return kept >= {f"s.{quote(name)}" for name in entry.source_key}
 
 
 def key_text(index: int) -> str:
@@ -41,6 +48,12 @@ class Values(Protocol):
 
     def equal(self, type_name: str, one: str | None, other: str | None) -> bool:
         """Whether two texts of `text` stand for equal values. Not SQL."""
+
+    def match(self, held: str, value: str, column: Column) -> str:
+        """Whether the target's column holds exactly this value, in the form that the column's index looks up."""
+
+    def collides(self, held: str, value: str, column: Column) -> str:
+        """Whether a unique index over the column would take the two for one."""
 
     def order(self, column: Column) -> str:
         """A name for the column's order where no locale decides it: the same for every engine that has it; else ""."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from connectors.sql import compare, merge
+from connectors.sql import compare
 from connectors.sql.dialect import Dialect
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
@@ -34,8 +34,7 @@ def stage_keys(transaction: SqlTransaction, mapped: MappedTable, batches: Iterab
 
 def find(transaction: SqlTransaction, part: MappedTable, entry: Entry, batch: int) -> Iterator[list[Extra]]:
     """The target rows of an entry of this part that no staged key makes, up to `batch` at a time."""
-    made = f"SELECT 1 FROM {transaction.text_relation(part)} AS s WHERE {merge.made_by(transaction.dialect, entry)}"
-    yield from transaction.batches(f"{_versions(transaction.dialect, entry)} WHERE NOT EXISTS ({made})", batch)
+    yield from transaction.unmade(part, entry, _versions(transaction.dialect, entry), batch)
 
 
 def there(transaction: SqlTransaction, entry: Entry, keys: Sequence[Sequence[str]]) -> set[tuple[str, ...]]:
@@ -49,7 +48,7 @@ def remove(transaction: SqlTransaction, entry: Entry, extras: Sequence[Extra]) -
     d, columns = transaction.dialect, [f"t.{quote(name)}" for name in entry.key]
     types = [*compare.key_types(entry.target, entry.key), "text"]
     mine = d.keys.among([*columns, compare.target_version(d, entry)], types, extras)
-    return transaction.run(d.writes.delete_where(entry, mine))
+    return transaction.write(entry, d.writes.delete_where(entry, mine))
 
 
 def _versions(d: Dialect, entry: Entry) -> str:

@@ -52,15 +52,15 @@ def delete(d: Dialect, entry: Entry, relation: str, *, everything: bool = False)
         )
         return d.writes.delete(entry, f"{relation} AS s", f"{made_by(d, entry)} AND ({leaves} OR {moved})")
     gone = f"SELECT {projected(d, entry, entry.key)} FROM {relation} AS s WHERE {leaves}"
-    return d.writes.delete(entry, f"({gone}) AS d", equal(entry.key, of("d", entry.key)))
+    return d.writes.delete(entry, f"({gone}) AS d", matches(d, entry, entry.key, of("d", entry.key)))
 
 
 def _delete_set(d: Dialect, entry: Entry, relation: str, everything: bool) -> str:
     """Removes the target rows of these source keys that no element makes any more."""
     sets = f"SELECT DISTINCT {projected(d, entry, entry.carrier)} FROM {relation} AS s"
-    condition = equal(entry.carrier, of("d", entry.carrier))
+    condition = matches(d, entry, entry.carrier, of("d", entry.carrier))
     if not everything:
-        kept = equal(entry.key, [cast(d, entry, column) for column in entry.key])
+        kept = matches(d, entry, entry.key, [cast(d, entry, column) for column in entry.key])
         condition += f" AND NOT EXISTS (SELECT 1 FROM {relation} AS s WHERE {passes(entry)} AND {kept})"
     return d.writes.delete(entry, f"({sets}) AS d", condition)
 
@@ -86,16 +86,20 @@ def firsts(d: Dialect, entry: Entry, relation: str) -> str:
 def made_by(d: Dialect, entry: Entry) -> str:
     """Whether target row `t` is what source row `s` makes; of `s` only the source key need be set."""
     if entry.key_is_derived:
-        return equal(entry.key, [cast(d, entry, column) for column in entry.key])
-    return equal(entry.carrier, [cast(d, entry, column) for column in entry.carrier])
+        return matches(d, entry, entry.key, [cast(d, entry, column) for column in entry.key])
+    return matches(d, entry, entry.carrier, [cast(d, entry, column) for column in entry.carrier])
 
 
 def upsert(d: Dialect, entry: Entry, relation: str, *, sparing: bool = False) -> Sequence[str]:
     """Writes the rows that travelled whole. sparing: those that are there already, to the letter, are not touched."""
+    return d.writes.upsert(entry, whole(d, entry, relation), sparing=sparing)
+
+
+def whole(d: Dialect, entry: Entry, relation: str) -> str:
+    """Target rows of the source rows that travelled whole: the entry's columns, in order."""
     columns = [column.name for column in entry.columns]
-    relation = firsts(d, entry, relation)
-    query = f"SELECT {projected(d, entry, columns)} FROM {relation} AS s WHERE s.{GROUP} = 0 AND {passes(entry)}"
-    return d.writes.upsert(entry, query, sparing=sparing)
+    rows = f"{firsts(d, entry, relation)} AS s"
+    return f"SELECT {projected(d, entry, columns)} FROM {rows} WHERE s.{GROUP} = 0 AND {passes(entry)}"
 
 
 def insert(d: Dialect, entry: Entry, relation: str) -> str:
@@ -108,7 +112,7 @@ def insert(d: Dialect, entry: Entry, relation: str) -> str:
 
 def absent(d: Dialect, entry: Entry, relation: str, group: int) -> str:
     """Ordinals of rows that travelled without some values and have no target row to keep those values of."""
-    match = equal(entry.key, [cast(d, entry, key) for key in entry.key])
+    match = matches(d, entry, entry.key, [cast(d, entry, key) for key in entry.key])
     if not entry.key_is_derived:
         match += f" AND {made_by(d, entry)}"
     there = f"SELECT 1 FROM {qualified(entry.target)} AS t WHERE {match}"
@@ -125,7 +129,7 @@ def update(d: Dialect, entry: Entry, relation: str, group: int, untouched: froze
     rows = f"SELECT {projected(d, entry, [*entry.key, *columns])} FROM {relation} AS s"
     rows += f" WHERE s.{GROUP} = {group} AND {passes(entry)}"
     changes = [(column, f"p.{quote(column)}") for column in columns]
-    return d.writes.update(entry, f"({rows}) AS p", equal(entry.key, of("p", entry.key)), changes)
+    return d.writes.update(entry, f"({rows}) AS p", matches(d, entry, entry.key, of("p", entry.key)), changes)
 
 
 def conflicts(d: Dialect, entry: Entry, relation: str, columns: Sequence[str], wanted: Sequence[str]) -> str:
@@ -137,7 +141,8 @@ def conflicts(d: Dialect, entry: Entry, relation: str, columns: Sequence[str], w
     rows = f"SELECT {projected(d, entry, list(dict.fromkeys([*needed, *entry.key])))} FROM {relation} AS s"
     rows += f" WHERE {passes(entry)}"
     texts = ", ".join(d.values.text(f"t.{quote(column)}", entry.target.column(column).type) for column in wanted)
-    match = equal(needed, of("p", needed))
+    held = [d.values.collides(f"t.{quote(c)}", f"p.{quote(c)}", entry.target.column(c)) for c in needed]
+    match = " AND ".join(held)
     return f"SELECT DISTINCT {texts} FROM {qualified(entry.target)} AS t JOIN ({rows}) AS p ON {match} WHERE {other}"
 
 
@@ -155,6 +160,7 @@ def of(alias: str, columns: Sequence[str]) -> list[str]:
     return [f"{alias}.{quote(column)}" for column in columns]
 
 
-def equal(columns: Sequence[str], values: Sequence[str]) -> str:
-    """Whether the target's columns are equal to these values."""
-    return " AND ".join(f"t.{quote(column)} = {value}" for column, value in zip(columns, values, strict=True))
+def matches(d: Dialect, entry: Entry, columns: Sequence[str], values: Sequence[str]) -> str:
+    """Whether the target's columns hold these values."""
+    pairs = zip(columns, values, strict=True)
+    return " AND ".join(d.values.match(f"t.{quote(name)}", value, entry.target.column(name)) for name, value in pairs)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from connectors.seams import Staged, StagedText
 from connectors.sql.dialect import GONE, NUMBER, Dialect
-from connectors.sql.merge import cast, equal, firsts, made_by, passes
+from connectors.sql.merge import cast, firsts, made_by, matches, passes
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
 from mappers.mapping import Entry
@@ -60,7 +60,7 @@ def comparison(d: Dialect, entry: Entry, relation: str) -> str:
     values = ", ".join(_column(d, entry, column.name) for column in entry.columns)
     match = made_by(d, entry)
     if entry.makers.explode:
-        match += f" AND {equal(entry.key, [cast(d, entry, column) for column in entry.key])}"
+        match += f" AND {matches(d, entry, entry.key, [cast(d, entry, column) for column in entry.key])}"
     rows = firsts(d, entry, relation)
     return (
         f"SELECT s.{NUMBER}, ({passes(entry)}), t.{quote(entry.key[0])} IS NOT NULL, {values} FROM {rows} AS s "

@@ -105,6 +105,10 @@ class SqlTarget(ABC):
         Raises FatalError with the engine's words for an expression that it does not accept.
         """
 
+    def notes(self) -> list[str]:
+        """What `status` says of the way in which the engine is used, where there is a choice."""
+        return []
+
     def close(self) -> None:
         """Close all pooled connections."""
         self.engine.dispose()

@@ -84,6 +84,14 @@ class SqlTransaction(ABC):
         """Empty a staging table."""
         self.run(f"DELETE FROM {name}")
 
+    def write(self, entry: Entry, statement: str) -> int:
+        """Run a statement that writes the entry's target table; returns how many rows it wrote."""
+        return self.run(statement)
+
+    def upsert(self, entry: Entry, relation: str, *, sparing: bool = False) -> int:
+        """Write the rows of the relation that travelled whole; returns how many it wrote."""
+        return sum(self.write(entry, s) for s in merge.upsert(self.dialect, entry, relation, sparing=sparing))
+
     # -- the same for all ------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -151,8 +159,8 @@ class SqlTransaction(ABC):
             left.append(self._filtered(part, relation))
             for entry in part.entries:
                 self._refuse_twins(entry, relation)
-                removed += self.run(merge.delete(self.dialect, entry, relation, everything=replace))
-                written += sum(map(self.run, merge.upsert(self.dialect, entry, relation, sparing=True)))
+                removed += self.write(entry, merge.delete(self.dialect, entry, relation, everything=replace))
+                written += self.upsert(entry, relation, sparing=True)
         return Merged(_in_all(left), written, removed)
 
     def add_keys(self, mapped: MappedTable, keys: Sequence[Sequence[str]]) -> int:
@@ -216,8 +224,10 @@ class SqlTransaction(ABC):
         still has such a value there: then the conflict is the data's own.
         """
         for part in mapped.parts:
+            stage = self._prepared(part)
+            self.run(f"DELETE FROM {stage.text_name} WHERE n = {HOLDER}")  # what a rollback may have left there
             mine: list[StagedText] = [(HOLDER, gone, values) for _, gone, values in holders]
-            self._prepared(part).load_text(expand.of_text(part, mine))
+            stage.load_text(expand.of_text(part, mine))
         for part, entry, unique in _uniques(mapped):
             relation = _within(self.text_relation(part), span, HOLDER)
             if self.rows(merge.duplicates(self.dialect, entry, relation, unique.columns)):
@@ -230,18 +240,18 @@ class SqlTransaction(ABC):
         for part in mapped.parts:
             held = _within(self.text_relation(part), (HOLDER, HOLDER))
             for entry in part.entries:
-                self.run(merge.delete(self.dialect, entry, held, everything=True))
+                self.write(entry, merge.delete(self.dialect, entry, held, everything=True))
             self.run(f"DELETE FROM {self._prepared(part).text_name} WHERE n = {HOLDER}")
 
     def delete(self, entry: Entry, keys: Sequence[TextRow]) -> None:
         """Remove the rows of one target table with these target keys, in text form."""
         if keys:
-            self.run(self.dialect.writes.delete_where(entry, compare.target_among(self.dialect, entry, keys)))
+            self.write(entry, self.dialect.writes.delete_where(entry, compare.target_among(self.dialect, entry, keys)))
 
     def truncate(self, mapped: MappedTable) -> None:
         """Empty every table that this source table feeds."""
         for entry in mapped.entries:
-            self.run(f"DELETE FROM {qualified(entry.target)}")
+            self.write(entry, f"DELETE FROM {qualified(entry.target)}")
 
     def has_rows(self, table: Table) -> bool:
         """Whether the table holds any row."""
@@ -253,13 +263,18 @@ class SqlTransaction(ABC):
             relation = _within(self.text_relation(part), span)
             for entry in part.entries:
                 self._refuse_twins(entry, relation)
-                self.run(merge.insert(self.dialect, entry, relation))
+                self.write(entry, merge.insert(self.dialect, entry, relation))
 
     def staged_text(self, mapped: MappedTable, number: int) -> TextRow:
         """One row of the text table, as it came."""
         columns = ", ".join(f"c{index}" for index in range(len(mapped.columns)))
         name = self._prepared(mapped.parts[0]).text_name
         return tuple(self.rows(f"SELECT {columns} FROM {name} WHERE n = {int(number)} LIMIT 1")[0])
+
+    def unmade(self, part: MappedTable, entry: Entry, rows: str, batch: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Those of `rows`, a SELECT over the entry's target table, that no key in the part's text table makes."""
+        made = f"SELECT 1 FROM {self.text_relation(part)} AS s WHERE {merge.made_by(self.dialect, entry)}"
+        yield from self.batches(f"{rows} WHERE NOT EXISTS ({made})", batch)
 
     def prepare_text(self, mapped: MappedTable) -> list[str]:
         """Make sure the text table of every part exists and is empty; returns their names."""
@@ -282,13 +297,12 @@ class SqlTransaction(ABC):
         for entry in part.entries:
             self._refuse_twins(entry, relation)
             if deletes or entry.where is not None or not entry.key_is_derived:
-                self.run(merge.delete(d, entry, relation, everything=everything))
-            for statement in merge.upsert(d, entry, relation):
-                self.run(statement)
+                self.write(entry, merge.delete(d, entry, relation, everything=everything))
+            self.upsert(entry, relation)
             for group, missing in enumerate(groups, start=1):
                 update = merge.update(d, entry, relation, group, affected(entry, missing).untouched)
                 if update:
-                    self.run(update)
+                    self.write(entry, update)
         return filtered
 
     def _filtered(self, part: MappedTable, relation: str) -> list[int]:

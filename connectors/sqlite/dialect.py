@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from connectors.chunks import Range
 from connectors.seams import TextRow
-from connectors.sql.dialect import Dialect
+from connectors.sql.dialect import Dialect, injective
 from connectors.sqlite.functions import CONTENT, HASH, LITERAL, NUMERIC, TEXT, TOTAL
 from mappers.dialects.sqlite.affinity import Affinity, affinity, collation, is_blob
 from mappers.mapping import Column, Entry
@@ -60,6 +60,12 @@ class SqliteValues:
     def equal(self, type_name: str, one: str | None, other: str | None) -> bool:
         """Whether the texts are the same."""
         return one == other
+
+    def match(self, held: str, value: str, column: Column) -> str:
+        """Equality, which is what an index looks up."""
+        return f"{held} = {value}"
+
+    collides = match
 
     def order(self, column: Column) -> str:
         """Integers, and text by its UTF-8 bytes."""
@@ -187,13 +193,6 @@ class SqliteKeys:
     def _row(self, values: Sequence[str | None], types: Sequence[str]) -> str:
         made = ("NULL" if v is None else self._values.literal(v, t) for v, t in zip(values, types, strict=True))
         return f"({', '.join(made)})"
-
-
-def injective(entry: Entry) -> bool:
-    """Whether two source rows never make one target row: every column of the source key is in the target key as it
-    is."""
-    kept = {entry.expression(name).sql for name in entry.key}
-    return kept >= {f"s.{quote(name)}" for name in entry.source_key}
 
 
 _VALUES = SqliteValues()

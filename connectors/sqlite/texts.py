@@ -6,7 +6,7 @@ import re
 from datetime import date
 from decimal import Decimal
 
-from connectors.sqlite.calendar import DAY_US, EPOCH_ORDINAL, day_text, days_of, moment_text
+from connectors.calendar import DAY_US, EPOCH_ORDINAL, day_text, days_of, moment_text
 from connectors.wire import INFINITY_US
 
 _MOMENT = re.compile(

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from math import isnan
 from typing import Any
 
-from connectors.sqlite.arrays import elements
-from connectors.sqlite.calendar import time_text
+from connectors.arrays import elements
+from connectors.calendar import time_text
 from connectors.sqlite.texts import (
     date_text,
     decimal_text,

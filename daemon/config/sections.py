@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
@@ -44,7 +44,24 @@ def _sqlite(url: SecretStr) -> SecretStr:
     return url
 
 
-_TARGET_URLS: dict[str, Callable[[SecretStr], SecretStr]] = {"postgresql": _postgresql, "sqlite": _sqlite}
+def _mariadb(url: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(url.get_secret_value())
+        good = parts.scheme in ("mariadb", "mysql") and len(parts.path) > 1 and "/" not in parts.path[1:]
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError("wrong value (expected mariadb://user@host:port/database); escape @ : / # in a password as "
+                         "%40 %3A %2F %23")  # fmt: skip
+    return url
+
+
+_TARGET_URLS: dict[str, Callable[[SecretStr], SecretStr]] = {
+    "postgresql": _postgresql,
+    "mariadb": _mariadb,
+    "mysql": _mariadb,
+    "sqlite": _sqlite,
+}
 _DEFAULT_SCHEMAS = {"postgresql": "public", "sqlite": "main"}
 PostgresqlUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
 HttpUrl = Annotated[str, AfterValidator(_http)]
@@ -86,10 +103,10 @@ class SourceSection(Section):
 class TargetSection(Section):
     """The new store."""
 
-    kind: Literal["postgresql", "sqlite"] = Field(description="Engine of the new database")
+    kind: Literal["postgresql", "mariadb", "mysql", "sqlite"] = Field(description="Engine of the new database")
     url: SecretStr = Field(
-        description="postgresql://user@host:port/database, or sqlite:////absolute/path/to/file, as seen from this "
-        "process"
+        description="postgresql://user@host:port/database, mariadb://user@host:port/database, or "
+        "sqlite:////absolute/path/to/file, as seen from this process"
     )
     connect_timeout_s: int = Field(
         default=10, ge=1, le=300, description="Seconds to wait for a connection; of SQLite, for the other writer"
@@ -104,7 +121,9 @@ class TargetSection(Section):
     @property
     def default_schema(self) -> str:
         """Where a table without a schema is."""
-        return _DEFAULT_SCHEMAS[self.kind]
+        if self.kind in _DEFAULT_SCHEMAS:
+            return _DEFAULT_SCHEMAS[self.kind]
+        return unquote(urlsplit(self.url.get_secret_value()).path[1:])
 
 
 class KafkaSection(Section):

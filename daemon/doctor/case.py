@@ -11,6 +11,7 @@ from connectors.kafka.cluster import KafkaState, Partition
 from connectors.kafka.connect_facts import ConnectFacts
 from connectors.kafka.connector_check import Wanted
 from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
+from connectors.mariadb.doctor import MariadbState
 from connectors.postgresql.doctor import Side, SourceState, TargetState
 from connectors.postgresql.wire import bare_type
 from connectors.shape import Shape
@@ -61,7 +62,7 @@ class Case:
     missing: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     found_source: SourceState | None = None
-    found_target: TargetState | FileState | None = None
+    found_target: TargetState | MariadbState | FileState | None = None
     found_connect: ConnectFacts | None = None
     found_kafka: KafkaState | None = None
     found_mapping: MappingState | None = None
@@ -79,6 +80,11 @@ class Case:
     def target(self) -> TargetState:
         """The target, a server; only for checks that need it."""
         return _there(self.found_target if isinstance(self.found_target, TargetState) else None)
+
+    @property
+    def mariadb(self) -> MariadbState:
+        """The target, a server of that engine; only for checks that need it."""
+        return _there(self.found_target if isinstance(self.found_target, MariadbState) else None)
 
     @property
     def file(self) -> FileState:

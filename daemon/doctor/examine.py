@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from daemon.config.model import Config
-from daemon.doctor import connect, kafka, mapping, pipeline, source, source_tables, target, target_file, target_tables
+from daemon.doctor import (
+    connect,
+    kafka,
+    mapping,
+    pipeline,
+    source,
+    source_tables,
+    target,
+    target_file,
+    target_mariadb,
+    target_mariadb_tables,
+    target_tables,
+)
 from daemon.doctor.case import Case
 from daemon.doctor.findings import Check, Finding, judged
 from daemon.doctor.gather import Sides, gather
@@ -20,7 +32,8 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "pipeline": pipeline.CHECKS,
 }
 """Area -> its checks, in the order of the report."""
-TARGETS = {"postgresql": AREAS["target"], "sqlite": target_file.CHECKS}
+_MARIADB = (*target_mariadb.CHECKS, *target_mariadb_tables.CHECKS)
+TARGETS = {"postgresql": AREAS["target"], "mariadb": _MARIADB, "mysql": _MARIADB, "sqlite": target_file.CHECKS}
 """Engine -> the target's checks."""
 OLD_S = 300.0
 """A transaction older than this is called old, unless said otherwise."""

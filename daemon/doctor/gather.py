@@ -15,6 +15,9 @@ from connectors.kafka.cluster import Cluster, Partition
 from connectors.kafka.connect import Connect
 from connectors.kafka.connect_facts import ConnectFacts, connect_facts
 from connectors.kafka.registry import Registry
+from connectors.mariadb.doctor import MariadbState
+from connectors.mariadb.doctor import target_state as mariadb_state
+from connectors.mariadb.target import MariadbTarget
 from connectors.postgresql.doctor import SourceState, TargetState, source_state, target_state
 from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.source import PostgresSource
@@ -122,12 +125,15 @@ def _source(case: Case, sides: Sides, old_s: float) -> SourceState:
         return source_state(conn, server_of(url), names, section.slot, section.publication, old_s)
 
 
-def _target(case: Case, sides: Sides, old_s: float) -> TargetState | FileState:
-    names = case.target_names.values()
-    if not isinstance(sides.target, PostgresTarget):
-        return file_state(sides.target.url, names)
-    with sides.target.raw() as raw:
-        return target_state(raw, server_of(sides.target.url), names, DEFAULT_SCHEMA, old_s)
+def _target(case: Case, sides: Sides, old_s: float) -> TargetState | MariadbState | FileState:
+    target, names = sides.target, case.target_names.values()
+    if isinstance(target, PostgresTarget):
+        with target.raw() as raw:
+            return target_state(raw, server_of(target.url), names, DEFAULT_SCHEMA, old_s)
+    if isinstance(target, MariadbTarget):
+        with target.raw() as ours:
+            return mariadb_state(ours, target.where.removeprefix("target "), names, DEFAULT_SCHEMA)
+    return file_state(target.url, names)
 
 
 def _control(sides: Sides) -> ControlState:

@@ -17,7 +17,7 @@ from mappers.errors import ConflictError, FatalError, FencedError, RecordError, 
 from tests.support.processes import ended, forked
 from tests.support.targets import Make, Place, Rig, declared, name_of, quoted, started
 
-ITEMS = {"id": "bigint", "name": "text not null", "code": "text", "n": "integer", "big": "text"}
+ITEMS = {"id": "bigint", "name": "text not null", "code": "character varying(190)", "n": "integer", "big": "text"}
 Item = dict[str, Any]
 
 
@@ -127,7 +127,7 @@ def test_a_key_of_other_columns_follows_its_row(place: Place, rig: Make) -> None
         f"CREATE TABLE {quoted(name)} (code {key} PRIMARY KEY, id {declared(place, 'bigint')} NOT NULL,"
         f" n {declared(place, 'integer')}, UNIQUE (id))"
     ]
-    columns = {"id": "bigint", "code": "text not null", "n": "integer", "big": "text"}
+    columns = {"id": "bigint", "code": "character varying(190) not null", "n": "integer", "big": "text"}
     moved = rig(columns, name=name, specs=[{"key": {"code": "code"}}], create=create)
     assert not moved.mapped.entries[0].key_is_derived
     moved.put({"id": 1, "code": "a", "n": 1}, {"id": 2, "code": "b"})
@@ -157,7 +157,7 @@ def test_two_rows_that_become_one_are_no_batch(place: Place, rig: Make) -> None:
         f"CREATE TABLE {quoted(name)} (code {declared(place, 'text', key=True)} PRIMARY KEY,"
         f" id {declared(place, 'bigint')})"
     ]
-    columns = {"id": "bigint", "code": "text not null"}
+    columns = {"id": "bigint", "code": "character varying(190) not null"}
     folded = rig(columns, name=name, specs=[{"key": {"code": "code"}}], create=create)
     with pytest.raises(FatalError, match="became one target row"):
         folded.put({"id": 1, "code": "a"}, {"id": 2, "code": "a"})
@@ -209,9 +209,9 @@ _TEXTS = ("a", "A", "a ", "ä", "", "it's", 'q"', "%s ? :x $1", "🐘", "\\", "\
 _INTEGERS = (0, -1, 1, 2**63 - 1, -(2**63))
 _UUIDS = ("00000000-0000-0000-0000-000000000000", "ffffffff-0000-4000-8000-111111111111")
 KEYS: dict[str, tuple[dict[str, str], list[tuple[Sequence[Any], Sequence[str]]]]] = {
-    "text": ({"k": "text"}, [((text,), (text,)) for text in _TEXTS]),
+    "text": ({"k": "character varying(190)"}, [((text,), (text,)) for text in _TEXTS]),
     "composite": (
-        {"k": "text", "l": "bigint"},
+        {"k": "character varying(190)", "l": "bigint"},
         [((text, number), (text, str(number))) for text in ("", "x", "X") for number in _INTEGERS],
     ),
     "numeric": (
@@ -237,8 +237,10 @@ KEYS: dict[str, tuple[dict[str, str], list[tuple[Sequence[Any], Sequence[str]]]]
 
 
 @pytest.mark.parametrize("kind", KEYS)
-def test_keys_of_every_kind(rig: Make, kind: str) -> None:
+def test_keys_of_every_kind(place: Place, rig: Make, kind: str) -> None:
     """A key that came by the stream is the same as text, whatever looks for it."""
+    if (place.kind, kind) == ("mariadb", "bytes"):
+        pytest.skip("a MariaDB key has a length, and bytea has none")
     columns, keys = KEYS[kind]
     keyed = rig({**columns, "v": "integer"}, tuple(columns))
     wires = [{**dict(zip(columns, wire, strict=True)), "v": n} for n, (wire, _) in enumerate(keys)]

@@ -8,12 +8,14 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import psycopg
+import pymysql
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
+from pymysql.cursors import Cursor
 
 from tests.support.polling import until
 from tests.support.stack import Stack
@@ -28,6 +30,7 @@ class Databases:
     def __init__(self, stack: Stack, name: str) -> None:
         self.stack = stack
         self.name = name
+        self._on_mariadb = False
         self.source_url = with_database(stack.source_url, name)
         self.target_url = with_database(stack.target_url, name)
         for url in (stack.source_url, stack.target_url):
@@ -40,6 +43,21 @@ class Databases:
         for url in (self.stack.source_url, self.stack.target_url):
             _execute(url, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))
         self._delete_topics()
+        if self._on_mariadb:
+            self._drop_on_mariadb()
+
+    def on_mariadb(self) -> str:
+        """A database of this name on MariaDB too, where there is no control state yet; its URL."""
+        self._on_mariadb = True
+        self._drop_on_mariadb()
+        with open_mariadb(self.stack.mariadb_url) as cursor:
+            cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
+        return with_database(self.stack.mariadb_url, self.name)
+
+    def _drop_on_mariadb(self) -> None:
+        with open_mariadb(self.stack.mariadb_url) as cursor:
+            for name in (self.name, "changeover"):
+                cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
     def _delete_connectors(self) -> None:
         known = call_connect(self.stack, "GET", "/connectors?expand=info")
@@ -89,6 +107,22 @@ def open_url(url: str) -> Iterator[psycopg.Connection]:
     connection = psycopg.connect(url, autocommit=True, connect_timeout=10)
     try:
         yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def open_mariadb(url: str) -> Iterator[Cursor]:
+    """A cursor of a connection to MariaDB in autocommit mode and UTC, closed at the end of the block."""
+    parts = urlsplit(url)
+    connection = pymysql.connect(
+        host=parts.hostname or "", port=parts.port or 3306, user=parts.username or "",
+        password=unquote(parts.password or ""), database=parts.path.strip("/"), autocommit=True, charset="utf8mb4",
+    )  # fmt: skip
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', time_zone = '+00:00'")
+            yield cursor
     finally:
         connection.close()
 

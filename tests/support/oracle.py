@@ -11,10 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
 
 import psycopg
+import pymysql
 
-Reader = psycopg.Connection | sqlite3.Connection
+Mariadb = pymysql.connections.Connection
+Reader = psycopg.Connection | sqlite3.Connection | Mariadb
 _ESCAPES = str.maketrans({"\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"})
 SHOWN = 6
 _PINNED = "-c timezone=UTC -c datestyle=ISO -c client_encoding=UTF8 -c extra_float_digits=1"
@@ -70,7 +73,22 @@ def assert_equal(source_url: str, target_url: str, questions: Sequence[Question]
 
 
 def _reader(url: str) -> AbstractContextManager[Reader]:
-    return closing(_file(url)) if url.startswith("sqlite:") else _server(url)
+    if url.startswith("sqlite:"):
+        return closing(_file(url))
+    return closing(_mariadb(url)) if url.startswith("mariadb:") else _server(url)
+
+
+def _mariadb(url: str) -> Mariadb:
+    """Values as the server's own text; bytes where a column is binary."""
+    parts = urlsplit(url)
+    connection = pymysql.connect(
+        host=parts.hostname or "", port=parts.port or 3306, user=parts.username or "",
+        password=unquote(parts.password or ""), database=parts.path.strip("/"), charset="utf8mb4", conv={},
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SET SESSION sql_mode = '', time_zone = '+00:00'")
+    return connection
 
 
 def _file(url: str) -> sqlite3.Connection:
@@ -93,7 +111,7 @@ def _compare(question: Question, source: Reader, target: Reader) -> Answer:
 
 
 def _copied(value: object) -> str:
-    """A value of SQLite's as COPY would write it."""
+    """A value of another engine as COPY would write it."""
     if value is None:
         return "\\N"
     if isinstance(value, bytes):
@@ -106,6 +124,10 @@ def _rows(connection: Reader, query: str) -> Counter[bytes]:
     """The rows of a query in COPY's text form, which tells NULL from every text, and how often each is there."""
     if isinstance(connection, sqlite3.Connection):
         return Counter("\t".join(map(_copied, row)).encode() for row in connection.execute(query))
+    if isinstance(connection, Mariadb):
+        with connection.cursor() as plain:
+            plain.execute(query)
+            return Counter("\t".join(map(_copied, row)).encode() for row in plain.fetchall())
     with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
         data = b"".join(copy)
     return Counter(data.split(b"\n")[:-1])

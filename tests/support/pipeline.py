@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import yaml
 
-from tests.support.databases import Databases, open_url
+from tests.support.databases import Databases, open_mariadb, open_url
 from tests.support.oracle import Question, assert_equal
 from tests.support.polling import Found, until
 from tests.support.processes import Child, Daemon, Launch, leashed
@@ -105,6 +106,8 @@ class Pipeline:
         self.target_url = databases.target_url
         if settings.target == "sqlite":
             self.target_url = f"sqlite:///{directory / 'target.db'}"
+        if settings.target == "mariadb":
+            self.target_url = databases.on_mariadb()
         self.config = directory / "changeover.yaml"
         self.log = directory / "daemon.log"
         self._calls = count(1)
@@ -233,6 +236,8 @@ class Pipeline:
         """Rows of the control schema; none before the first start has made it."""
         if self.settings.target == "sqlite":
             return _file_rows(self.target_url, query.replace("changeover.", "changeover_"))
+        if self.settings.target == "mariadb":
+            return _mariadb_rows(self.target_url, query)
         with open_url(self.databases.target_url) as connection:
             try:
                 return connection.execute(query.encode()).fetchall()
@@ -267,6 +272,17 @@ def _file_rows(url: str, query: str) -> list[tuple[Any, ...]]:
             if "no such table" not in str(error):
                 raise
             return []
+
+
+def _mariadb_rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    with open_mariadb(url) as cursor:
+        try:
+            cursor.execute(query)
+        except pymysql.Error as error:
+            if error.args[0] not in (1049, 1146):  # no such database, no such table
+                raise
+            return []
+        return list(cursor.fetchall())
 
 
 def _check(daemon: Daemon | None) -> None:

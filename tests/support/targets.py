@@ -13,12 +13,17 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 import psycopg
+import pymysql
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions
 
 from connectors.chunks import Position
 from connectors.control.pipeline import PipelineRow
 from connectors.control.store import ControlStore
+from connectors.mariadb.target import MariadbTarget
 from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.wire import bare_type, wire_columns
 from connectors.seams import Staged, StagedText
@@ -34,10 +39,12 @@ from mappers.spec import TableSpec
 from tests.support.databases import open_url, with_database
 from tests.support.stack import Stack
 
-KINDS = ("postgresql", "sqlite")
+KINDS = ("postgresql", "mariadb", "sqlite")
 _NAMES = count(1)
 _PINNED = "-c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c bytea_output=hex"
 Values = Mapping[str, Any]
+_AS_TEXT = (FIELD_TYPE.NEWDECIMAL, FIELD_TYPE.DATE, FIELD_TYPE.TIME, FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP)
+"""MariaDB's types that are looked at as the server writes them."""
 
 
 class Place(Protocol):
@@ -101,6 +108,57 @@ class PostgresPlace:
             connection.execute(statement.format(self._name).encode())
 
 
+class MariadbPlace:
+    """A database of its own on the stack's MariaDB. Text compares without regard to case there, as is usual."""
+
+    kind = "mariadb"
+    types: Mapping[str, str] = {
+        "key": "varchar(190) COLLATE utf8mb4_nopad_bin", "text": "longtext", "integer": "int", "boolean": "tinyint(1)",
+        "real": "float", "double precision": "double", "bytea": "longblob", "inet": "longtext", "jsonb": "json",
+        "numeric": "longtext", "time without time zone": "time(6)", "timestamp without time zone": "datetime(6)",
+        "timestamp with time zone": "datetime(6)",
+    }  # fmt: skip
+
+    def __init__(self, stack: Stack) -> None:
+        assert stack.mariadb_url
+        self._server, self.schema = stack.mariadb_url, f"conformance_{os.getpid()}"
+        self._connection = self._connect(self._server)
+        self.execute(f'CREATE DATABASE "{self.schema}" CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci')
+        self._connection.select_db(self.schema)
+        self.url = with_database(self._server, self.schema)
+
+    def _connect(self, url: str) -> pymysql.connections.Connection[Any]:
+        parts = urlsplit(url)
+        connection = pymysql.connect(
+            host=parts.hostname or "", port=parts.port or 3306, user=parts.username or "",
+            password=unquote(parts.password or ""), autocommit=True, charset="utf8mb4",
+            conv={k: v for k, v in conversions.items() if k not in _AS_TEXT},
+        )  # fmt: skip
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES', time_zone = '+00:00'")
+        return connection
+
+    def open(self) -> SqlTarget:
+        return MariadbTarget(self.url, "mariadb")
+
+    def execute(self, *statements: str) -> None:
+        with self._connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    def lost(self) -> Exception:
+        return pymysql.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    def close(self) -> None:
+        self.execute(f'DROP DATABASE "{self.schema}"')
+        self._connection.close()
+
+
 class SqlitePlace:
     """A file."""
 
@@ -139,7 +197,8 @@ class SqlitePlace:
 @contextmanager
 def place_of(kind: str, stack: Callable[[], Stack], directory: Path) -> Iterator[Place]:
     """A place of this kind, removed at the end of the block."""
-    made: Place = PostgresPlace(stack()) if kind == "postgresql" else SqlitePlace(directory)
+    servers: Mapping[str, Callable[[Stack], Place]] = {"postgresql": PostgresPlace, "mariadb": MariadbPlace}
+    made: Place = servers[kind](stack()) if kind in servers else SqlitePlace(directory)
     try:
         yield made
     finally:
@@ -153,7 +212,16 @@ def declared(place: Place, source_type: str, *, key: bool = False) -> str:
     plain = bare_type(source_type)
     if place.kind == "sqlite":
         return "TEXT" if source_type.endswith("[]") else place.types.get(plain, "TEXT")
+    if place.kind == "mariadb":
+        return _of_mariadb(place, source_type, plain)
     return place.types.get(plain, source_type)
+
+
+def _of_mariadb(place: Place, source_type: str, plain: str) -> str:
+    if source_type.endswith("[]"):
+        return "json"
+    sized = source_type.replace("character varying", "varchar").replace("character", "char")
+    return sized.replace("numeric", "decimal") if "(" in source_type else place.types.get(plain, sized)
 
 
 def name_of(stem: str) -> str:

@@ -237,7 +237,7 @@ def test_helpers_know_the_dialect() -> None:
         ("concat(a, b)", "text", False),
         ("concat(a, a)", "text", False),
         ("cast(a as char)", "datetime(6)", True),
-        ("cast(a as char(3))", "text", False),
+        ("cast(a as char(3))", "text", True),
         ("cast(a as signed)", "integer", True),
         ("cast(a as signed)", "text", False),
         ("cast(a as unsigned)", "bigint", False),

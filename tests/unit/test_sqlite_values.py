@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connectors.sqlite.arrays import elements
-from connectors.sqlite.calendar import DAY_US, date_of, day_text, days_of, moment_text
+from connectors.arrays import elements
+from connectors.calendar import DAY_US, date_of, day_text, days_of, moment_text
 from connectors.sqlite.functions import literal_of, numeric_of, text_of
 from connectors.sqlite.texts import decimal_text, zoned_text
 from connectors.sqlite.values import from_text, from_wire, storage
