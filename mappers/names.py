@@ -36,8 +36,8 @@ def readable(*parts: str) -> str:
     return ".".join(part if re.fullmatch(r"[a-z_][a-z0-9_]*", part) else quote(part) for part in parts)
 
 
-def split_name(text: str) -> tuple[str, str]:
-    """(schema, name) of a table as the configuration writes it; a bare name is in schema public.
+def split_name(text: str, schema: str = "public") -> tuple[str, str]:
+    """(schema, name) of a table as the configuration writes it; a bare name is in the engine's default schema.
 
     Unquoted parts fold to lower case as they do in SQL; "Double Quoted" ones are taken as they are. Raises ValueError.
     """
@@ -51,7 +51,7 @@ def split_name(text: str) -> tuple[str, str]:
         parts.append(fold(plain) if quoted is None else quoted.replace('""', '"'))
         position = match.end()
         if position == len(text) and len(parts) <= 2:
-            return (parts[0], parts[1]) if len(parts) == 2 else ("public", parts[0])
+            return (parts[0], parts[1]) if len(parts) == 2 else (schema, parts[0])
         if text[position : position + 1] != ".":
             break
         position += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from mappers.names import split_name
 from mappers.rows_spec import ExplodeSpec, FunctionSpec
@@ -38,10 +38,14 @@ class TableSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: TableName = Field(
-        alias="from", description='The source table, schema.table; a bare name is in public, "odd names" are quoted.'
+        alias="from",
+        description='The source table, schema.table; a bare name is in the default schema, "odd names" are quoted.',
     )
     target: TableName = Field(
-        default="", alias="to", description="The target table, schema.table. Left out: the same name as the source's."
+        default="",
+        alias="to",
+        description="The target table, schema.table; a bare name is in the default schema. Left out: the same name as "
+        "the source's, and the default schema for the default schema.",
     )
     key: dict[str, SqlText] | None = Field(
         default=None,
@@ -84,6 +88,8 @@ class TableSpec(BaseModel):
         "it, or leave it alone. Of several entries for one source table, one that says stop decides.",
     )
 
+    _schemas: tuple[str, str] = PrivateAttr(("public", "public"))
+
     @field_validator("source", "target")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
@@ -111,12 +117,19 @@ class TableSpec(BaseModel):
             raise ValueError('overrides only go with columns: "*"; put these expressions into columns')
         return self
 
+    def place(self, source: str, target: str) -> None:
+        """Say what the default schema of each side is: `public` until then."""
+        self._schemas = (source, target)
+
     @property
     def source_name(self) -> tuple[str, str]:
         """(schema, name) of the source table."""
-        return split_name(self.source)
+        return split_name(self.source, self._schemas[0])
 
     @property
     def target_name(self) -> tuple[str, str]:
         """(schema, name) of the target table."""
-        return split_name(self.target or self.source)
+        if self.target:
+            return split_name(self.target, self._schemas[1])
+        schema, name = self.source_name
+        return self._schemas[1] if schema == self._schemas[0] else schema, name

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column as its own catalogue describes it. `type` is the engine's spelling with modifiers: numeric(10,2)."""
+    """A column as its own catalogue describes it. `type` is the engine's spelling with modifiers: numeric(10,2).
+
+    A source of another engine than PostgreSQL says its types in PostgreSQL's words, the widest: every target's dialect
+    reads those. `native` is then its own spelling.
+    """
 
     name: str
     type: str
@@ -20,6 +24,10 @@ class Column:
     """True when text in this column compares as its UTF-8 bytes (C, POSIX, C.UTF-8, ucs_basic)."""
     labels: tuple[str, ...] = ()
     """The labels of an enum type, in order; empty for other types."""
+    collation: str = ""
+    """The collation's name, where statements must say it to use the column's index (MariaDB)."""
+    native: str = ""
+    """The source's own spelling of the type, where `type` is not that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,10 @@ class Table:
     bytes_estimate: int = 0
     references: tuple[ForeignKey, ...] = ()
     """All its foreign keys with their columns, those that are not enforced too; only `init` looks at them."""
+    triggers: tuple[str, ...] = ()
+    """Names of triggers that every session fires (engines in which a session cannot turn them off)."""
+    storage: str = ""
+    """The storage engine, where a server has several: InnoDB."""
 
     @property
     def full_name(self) -> str:

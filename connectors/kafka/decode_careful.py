@@ -14,7 +14,8 @@ import msgspec
 
 from connectors.change import Change, Key, Row, Sequence2
 from connectors.kafka.ages import Ages
-from connectors.kafka.decode_values import Placeholder, Unfit, reader
+from connectors.kafka.decode_place import place_of
+from connectors.kafka.decode_values import Placeholder, Unfit, doubt, reader
 from connectors.kafka.schema import Units, check_names
 from connectors.wire import Wire, WireColumn
 from mappers.errors import RecordError
@@ -27,6 +28,8 @@ _NONE: frozenset[int] = frozenset()
 _IDENTITY = "ALTER TABLE .. REPLICA IDENTITY FULL at the source, or take the replica identity's columns as the key"
 _ANEW = "start over with `run --anew`"
 _ENVELOPE = "let the connector write Debezium's own envelope as JSON or Avro, without transforms that unwrap it"
+PREFIX = "changeover"
+"""Prefix of this program's logical messages."""
 AVRO = b"\0"
 """What a value of a schema registry begins with. No JSON does."""
 
@@ -68,6 +71,7 @@ class Careful:
         self.key = tuple(key)
         self._placeholder = placeholder
         self._carried = _carried(table)
+        self._doubts = tuple((i, stands_for) for i, c in enumerate(columns) if (stands_for := doubt(c)))
         self.key_travels = all(columns[place].name in self._carried for place in key)
 
     def change(self, event: Any, units: Units, offset: int) -> Change:
@@ -77,6 +81,7 @@ class Careful:
             return _message(event, source, offset)
         xid, sequence, commit = _position(source)
         row: Row | None = None
+        doubtful = False
         missing, key = _NONE, cast("Key", ())
         if op == "d":
             key = self._deleted(event.get("before"), units)
@@ -88,7 +93,8 @@ class Careful:
                     raise
                 return self.unread(event, units, offset)
             key = self._key([row[place] for place in self.key])
-        return Change(op, key, row, missing, xid, sequence, offset, commit)
+            doubtful = any(stands_for(row[place]) for place, stands_for in self._doubts)
+        return Change(op, key, row, missing, xid, sequence, offset, commit, doubtful=doubtful)
 
     def unread(self, event: Any, units: Units, offset: int) -> Change:
         """The change that an event of an older shape stands for, of whose row only the key is used. Raises Unfit."""
@@ -158,13 +164,17 @@ class Careful:
         return self._key([self._value(p, before[self.columns[p].name], units[p]) for p in self.key])
 
     def _key(self, values: Sequence[object]) -> Key:
+        doubts = dict(self._doubts)
         for place, value in zip(self.key, values, strict=True):
+            name = self.columns[place].name
+            if value is not None and place in doubts and doubts[place](value):
+                raise Unfit(f"the key column {name} may have another value than arrived", _OTHER_KEY)
             if value is None:
-                name = self.columns[place].name
                 raise Unfit(f"the key column {name} is null or did not travel", f"{_IDENTITY}, or key by other columns")
         return tuple(values)
 
 
+_OTHER_KEY = "Debezium writes several values of this column alike: mend the row at the source, or key by other columns"
 _DRIFT = "if the column's type was changed, restart changeover; else check the connector's converters"
 
 
@@ -210,6 +220,24 @@ def control(value: bytes | None, offset: int, where: Where, op: str, avro: AvroR
         return tombstone(offset, _whole(event, "ts_ms", "the heartbeat") * 1_000)
 
 
+def beat(value: bytes | None, offset: int, where: Where, avro: AvroReader | None = None) -> Change:
+    """A change of our own table at the source as a logical message (op m). Raises RecordError."""
+    if value is None:
+        return tombstone(offset)
+    with where:
+        event = _document(value, avro)
+        if isinstance(event, dict) and "schema" in event and "payload" in event:
+            event = event["payload"]
+        _, source = _envelope(event)
+        xid, sequence, commit = _position(source)
+        after = event.get("after")
+        content = after.get("content") if isinstance(after, dict) else None
+        if not isinstance(content, str):
+            return tombstone(offset, commit)
+        message = (PREFIX, content.encode())
+        return Change("m", (), None, _NONE, xid, sequence, offset, commit, message)
+
+
 def _document(value: bytes, avro: AvroReader | None) -> Any:
     if value[:1] != AVRO:
         return parse(value)
@@ -246,9 +274,11 @@ def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Chan
 
 def _position(source: dict[str, Any]) -> tuple[int | None, Sequence2 | None, int]:
     """(transaction id, sequence, commit time in microseconds)."""
-    xid = None if source.get("txId") is None else _whole(source, "txId", "source")
     micros = source.get("ts_us")
     commit = _whole(source, "ts_ms", "source") * 1_000 if micros is None else _whole(source, "ts_us", "source")
+    if place := place_of(source):
+        return (*place, commit)
+    xid = None if source.get("txId") is None else _whole(source, "txId", "source")
     return xid, _sequence(source.get("sequence")), commit
 
 

@@ -12,7 +12,8 @@ from enum import IntEnum
 from types import GenericAlias
 from typing import Any
 
-from connectors.wire import INFINITY_US, Wire, WireColumn
+from connectors.floats import shortest
+from connectors.wire import INFINITY_US, Doubt, Form, Wire, WireColumn
 
 Reader = Callable[[Any], object]
 """Makes a neutral value of a JSON value other than null. Raises Unfit."""
@@ -40,6 +41,10 @@ _FAST: dict[Wire, Any] = {
     Wire.BYTES: bytes,
     Wire.ARRAY: list[Any],
 }
+
+
+_FORMED: dict[Form, Any] = {Form.WRAPPED: int, Form.BITS: bytes}
+"""What values in forms of their own are decoded to, where that is not their kind's."""
 
 
 class Unfit(Exception):
@@ -87,6 +92,35 @@ class Placeholder:
         return value == self.text or (column.kind is Wire.ARRAY and value == self.mark(column))
 
 
+class NoPlaceholder(Placeholder):
+    """Of a source whose log has every value of every row: nothing stands for another value."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.text = NOTHING
+
+    def mark(self, column: WireColumn) -> object:
+        """There is none."""
+        return None
+
+    def stands(self, column: WireColumn, value: object) -> bool:
+        """No value does."""
+        return False
+
+
+class _Nothing(str):
+    """A text that equals no text, not even itself."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+
+NOTHING = _Nothing()
+
+
 def is_numeric(column: WireColumn) -> bool:
     """Whether the column is numeric, whose special values have names of their own."""
     return column.kind is Wire.TEXT and column.type.startswith("numeric")
@@ -104,7 +138,7 @@ def is_zoned(column: WireColumn) -> bool:
 
 def fast_type(column: WireColumn) -> Any:
     """The type that msgspec decodes the usual values of a column to; unusual ones fail it and are read with care."""
-    plain: Any = _FAST[column.kind]
+    plain: Any = _FORMED.get(column.form) or _FAST[column.kind]
     if column.kind is Wire.ARRAY and column.element is not None:
         plain = GenericAlias(list, _FAST[column.element] | None)
     return plain | None
@@ -116,6 +150,8 @@ def _span(unit: Unit | None) -> int:
 
 def reader(column: WireColumn, unit: Unit | None) -> Reader:
     """The careful reader of a column's values."""
+    if column.form:
+        return _formed(column, unit or Unit.MICROS)
     if column.kind is Wire.ARRAY:
         element = _number if is_numeric_array(column) else _READERS[column.element or Wire.TEXT]
         return lambda value: _array(value, element)
@@ -125,6 +161,51 @@ def reader(column: WireColumn, unit: Unit | None) -> Reader:
     if is_numeric(column):
         return _number
     return _zoned if is_zoned(column) else _READERS[column.kind]
+
+
+def doubt(column: WireColumn) -> Callable[[Any], bool] | None:
+    """Whether a value of the column may stand for another one; None where no value does."""
+    return _DOUBTS.get((column.doubt, column.kind))
+
+
+_DOUBTS: dict[tuple[Doubt, Wire], Callable[[Any], bool]] = {
+    **{(Doubt.NULL, kind): lambda value: not value for kind in (Wire.DATE, Wire.TIMESTAMP)},
+    **{(Doubt.EPOCH, kind): lambda value: value == 0 for kind in (Wire.DATE, Wire.TIMESTAMP)},
+    (Doubt.EPOCH, Wire.TEXT): lambda value: value is not None and value.startswith("1970-01-01T00:00:00"),
+    (Doubt.REPLACED, Wire.TEXT): lambda value: value is not None and "\ufffd" in value,
+    (Doubt.SHIFTED, Wire.TEXT): lambda value: value is not None and value.startswith("00"),
+}
+
+
+def _formed(column: WireColumn, unit: Unit) -> Reader:
+    """Reads a value that travels in a form of its own."""
+    text = column.kind is Wire.TEXT
+    readers: dict[Form, Reader] = {
+        Form.WRAPPED: _unwrapped,
+        Form.BITS: lambda value: str(_bits(value)) if text else _bits(value),
+        Form.YEAR: lambda value: 0 if _READERS[Wire.INT](value) == _YEAR_ZERO else value,
+        Form.SINGLE: lambda value: shortest(_float(value)),
+        Form.SPAN: lambda value: _span_of(value, unit),
+    }
+    return readers[column.form]
+
+
+_YEAR_ZERO = 1900
+"""What MariaDB's year 0000 arrives as; it is no year of that type itself."""
+
+
+def _unwrapped(value: int) -> str:
+    _expect(value, int)
+    return str(value % (1 << 64))
+
+
+def _bits(value: object) -> int:
+    return int.from_bytes(_bytes(value), "little")
+
+
+def _span_of(value: int, unit: Unit) -> int:
+    _expect(value, int)
+    return value * 1_000 // unit
 
 
 def _expect(value: object, *types: type) -> None:

@@ -28,6 +28,7 @@ from daemon.config.sections import (
     StreamSection,
     TargetSection,
     VerifySection,
+    check_source_url,
 )
 from daemon.config.yaml_lines import Fault, Position, parse
 from daemon.logs import redacted
@@ -73,6 +74,25 @@ class Config(Section):
             if section in data:
                 data[section] = _with_defaults(data[section], defaults)
         return data
+
+    @model_validator(mode="after")
+    def _can_be_followed(self) -> Config:
+        """What one section needs of another."""
+        if self.source.kind != "postgresql" and self.connect is None:
+            raise ValueError(
+                f"a source of kind {self.source.kind} needs the section connect: nothing else tells how far the "
+                "connector is"
+            )
+        if self.connect is not None and self.connect.database_url is not None:
+            check_source_url(self.source.kind, self.connect.database_url)
+        return self
+
+    @model_validator(mode="after")
+    def _place_tables(self) -> Config:
+        """A bare table name is in its engine's default schema."""
+        for spec in self.tables:
+            spec.place(self.source.default_schema, "public")
+        return self
 
     def locate(self, error: ConfigError) -> ConfigError:
         """The same problems as lines of the file this came from; for what the catalogues tell later on."""

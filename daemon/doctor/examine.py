@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from daemon.config.model import Config
-from daemon.doctor import connect, kafka, mapping, pipeline, source, source_tables, target, target_tables
+from daemon.doctor import (
+    connect,
+    kafka,
+    mapping,
+    mariadb_source,
+    pipeline,
+    source,
+    source_tables,
+    target,
+    target_tables,
+)
 from daemon.doctor.case import Case
 from daemon.doctor.findings import Check, Finding, judged
 from daemon.doctor.gather import Sides, gather
@@ -34,5 +44,6 @@ def examine(config: Config, sides: Sides, areas: Collection[str] = (), old_s: fl
 
 def judge(case: Case, areas: Collection[str] = ()) -> list[Finding]:
     """What the checks say of a case. Pure."""
-    wanted = {area: checks for area, checks in AREAS.items() if area in areas or not areas}
+    everything = AREAS if case.config.source.kind == "postgresql" else AREAS | {"source": mariadb_source.CHECKS}
+    wanted = {area: checks for area, checks in everything.items() if area in areas or not areas}
     return [finding for area, checks in wanted.items() for finding in judged(area, checks, case)]
