@@ -58,7 +58,9 @@ _TUNED = {
     "retriable.restart.connector.wait.ms": "2000",
     # The tables' definitions are read when the connector is made; the other modes lock the whole server for that.
     "snapshot.locking.mode": "none",
-    "schema.history.internal.store.only.captured.tables.ddl": "true",
+    # A table can join later only if its definition was kept from the beginning.
+    "schema.history.internal.store.only.captured.tables.ddl": "false",
+    "schema.history.internal.store.only.captured.databases.ddl": "true",
     "producer.override.linger.ms": "5",
     "producer.override.batch.size": "262144",
     "producer.override.compression.type": "lz4",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from connectors.mariadb import binlog
 from connectors.mariadb.binlog import BinlogFile
+from connectors.mariadb.cascades import Cascade, read_cascades
 from connectors.mariadb.catalogue import load_tables
 from connectors.mariadb.general_types import as_source
 from connectors.mariadb.grants import may_write, missing_reads
@@ -41,6 +42,7 @@ class MariadbState:
     clock_ahead_s: float
     tables: Mapping[str, Table]
     grants: tuple[MissingGrant, ...]
+    cascades: tuple[Cascade, ...]
     row: Row | None
     writes: bool
     identity: str
@@ -63,6 +65,7 @@ def source_state(raw: Raw, where: str, names: Sequence[tuple[str, str]], pipelin
         clock_ahead_s=_clock_ahead_s(raw),
         tables=tables,
         grants=tuple(missing_reads(raw, there)),
+        cascades=tuple(read_cascades(raw, there)),
         row=read(raw, pipeline),
         writes=everything or may_write(raw, DATABASE),
         identity=f"{binlog.server_of_log(raw)}/{_database(raw)}",

@@ -55,6 +55,8 @@ class ServerFacts:
     kept_s: float
     zero_dates: bool
     compressed: tuple[str, ...]
+    prepared: int = 0
+    """XA transactions that were prepared since the server started."""
 
     def shown(self) -> dict[str, Any]:
         """As plain data."""
@@ -74,6 +76,7 @@ def server_facts(raw: Raw) -> ServerFacts:
         kept_s=kept_s(settings),
         zero_dates=allows_zero_dates(raw),
         compressed=tuple(str(row[0]) for row in _run(raw, _COMPRESSED)),
+        prepared=sum(int(row[1]) for row in _run(raw, "SHOW GLOBAL STATUS LIKE 'Com_xa_prepare'")),
     )
 
 

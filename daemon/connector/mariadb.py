@@ -80,7 +80,7 @@ class MariadbSetup:
 
     def check(self) -> None:
         """Raise ConfigError with everything that is missing at the source."""
-        check_source(self._raw, self._plan.tables)
+        check_source(self._raw, self._plan.tables, self._plan.overrides)
 
     def lost(self, connect: Connect, *, exists: bool) -> tuple[str, str]:
         """The place of a connector that has read before, where the binlog does not have it any more."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
+from connectors.mariadb.cascades import read_cascades
 from connectors.mariadb.catalogue import load_tables
 from connectors.mariadb.general_types import as_source, native_of
 from connectors.mariadb.grants import may_write, missing_reads
@@ -19,8 +20,13 @@ OLDEST = {"MariaDB": (10, 6), "MySQL": (8, 0)}
 _EVERYTHING = "ALL PRIVILEGES"
 
 
-def check_source(raw: Raw, tables: Mapping[tuple[str, str], tuple[str, ...]]) -> None:
-    """Raise ConfigError with everything that is missing; `tables` maps each to its configured source key."""
+def check_source(
+    raw: Raw, tables: Mapping[tuple[str, str], tuple[str, ...]], overrides: Mapping[str, str] | None = None
+) -> None:
+    """Raise ConfigError with everything that is missing; `tables` maps each to its configured source key.
+
+    overrides: settings of the connector that the configuration gives.
+    """
     facts = server_facts(raw)
     problems = list(server_problems(facts))
     found = {name: as_source(table) for name, table in load_tables(raw, tables).items()}
@@ -32,13 +38,35 @@ def check_source(raw: Raw, tables: Mapping[tuple[str, str], tuple[str, ...]]) ->
             problems.append(Problem(path, "there is no such table", hint))
         else:
             problems += table_problems(table, key)
+    there = [name for name in tables if f"{name[0]}.{name[1]}" in found]
+    problems += [Problem((*SOURCE, each.table), each.what, each.mend) for each in read_cascades(raw, there)]
     if not may_write(raw, DATABASE):
         message = f"the account may not make our own table, {DATABASE}.heartbeat"
         problems.append(Problem(SERVER, message, f"GRANT ALL PRIVILEGES ON {DATABASE}.* TO {facts.account}"))
-    for grant in missing_reads(raw, [name for name in tables if f"{name[0]}.{name[1]}" in found]):
+    for grant in missing_reads(raw, there):
         problems.append(Problem((*SOURCE, grant.table), "it may not be read", grant.mend))
+    if (overrides or {}).get(CAPTURED_ONLY, "false").lower() != "true":
+        problems += _unreadable(raw, {schema for schema, _ in tables}, set(found))
     if problems:
         raise ConfigError(problems)
+
+
+def _unreadable(raw: Raw, databases: Collection[str], mapped: Collection[str]) -> Iterator[Problem]:
+    """Tables beside the mapped ones whose definition Debezium cannot read, as it does of all in their databases."""
+    for name, table in load_tables(raw).items():
+        if table.schema not in databases or name in mapped:
+            continue
+        if unread := [c.name for c in as_source(table).columns if native_of(c.native)[0] in UNPARSED]:
+            message = (
+                f"Debezium cannot read the definition of {name} ({', '.join(unread)}), which is beside mapped tables"
+            )
+            hint = (
+                f"connect.config: {{{CAPTURED_ONLY}: 'true'}}, with which no table can be added to the pipeline later"
+            )
+            yield Problem(SERVER, message, hint)
+
+
+CAPTURED_ONLY = "schema.history.internal.store.only.captured.tables.ddl"
 
 
 def server_problems(facts: ServerFacts) -> Iterator[Problem]:

@@ -162,6 +162,22 @@ def _grants(case: Case) -> Verdict:
     return faults or counted(len(case.mariadb.tables), "table")
 
 
+def _cascades(case: Case) -> Verdict:
+    faults = [
+        fail(each.what, each.mend.replace("; ", " -- "), How.SOURCE, each.table) for each in case.mariadb.cascades
+    ]
+    return faults or "no foreign key changes rows of a mapped table"
+
+
+def _prepared(case: Case) -> Verdict:
+    if count := case.mariadb.server.prepared:
+        seen = (
+            f"{count:,} XA transactions were prepared: what they write travels before it is committed, or rolled back"
+        )
+        return [warn(seen, "keep XA transactions away from the mapped tables", How.SETTING)]
+    return "none was prepared since the server started"
+
+
 def _types(case: Case) -> Verdict:
     """Only said: the mapping refuses the columns that it uses."""
     faults = [
@@ -187,5 +203,7 @@ CHECKS = (
     Check("tables", "every mapped table is there", _tables, NEED),
     Check("whole tables", "every change of theirs says which row it means", _whole, NEED),
     Check("grants", "the account may read every mapped table", _grants, NEED),
+    Check("cascades", "no foreign key changes their rows behind the log", _cascades, NEED),
+    Check("XA transactions", "none is prepared", _prepared, NEED),
     Check("types", "said: what cannot be mapped", _types, NEED),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from connectors.control.pipeline import PipelineRow
 from connectors.control.schema import VERSION
 from connectors.kafka.connect_facts import ConnectFacts
 from connectors.mariadb.binlog import BinlogFile
+from connectors.mariadb.cascades import Cascade
 from connectors.mariadb.doctor import MariadbState, OldTransaction
 from connectors.mariadb.general_types import as_source
 from connectors.mariadb.heartbeat_table import Row
@@ -53,6 +54,7 @@ SERVER = ServerFacts(
 ORDERS = as_source(
     Table("shop", "orders", (Column("id", "int(11)", False), Column("day", "date")), ("id",), storage="InnoDB")
 )
+CASCADE = Cascade("shop.orders", "fk", "shop.users", "ON DELETE CASCADE", "ALTER TABLE x; then")
 MYISAM = replace(ORDERS, storage="MyISAM")
 HEALTHY = MariadbState(
     where="db:3306/shop",
@@ -60,6 +62,7 @@ HEALTHY = MariadbState(
     clock_ahead_s=0.01,
     tables={"shop.orders": ORDERS},
     grants=(),
+    cascades=(),
     row=Row("stream-1", 3 << 32 | 100, None),
     writes=True,
     identity="7/shop",
@@ -121,6 +124,8 @@ def test_a_healthy_source() -> None:
             "may not read it",
             "GRANT SELECT",
         ),
+        ({"server": {"prepared": 3}}, "XA transactions", Level.WARN, "3 XA transactions", "away"),
+        ({"cascades": (CASCADE,)}, "cascades", Level.FAIL, "fk to shop.users has ON DELETE CASCADE", "ALTER TABLE x"),
         ({"identity": "8/shop"}, "same database", Level.FAIL, "another database", "run --anew"),
         ({"row": Row("stream-2", 0, None)}, "same database", Level.FAIL, "connector was deleted", "run --anew"),
     ],
