@@ -41,8 +41,8 @@ class Cascade:
     def what(self) -> str:
         """What is wrong with it."""
         return (
-            f"its foreign key {self.name} to {self.parent} has {self.rules}, and the server does not log what it changes "
-            "by that"
+            f"its foreign key {self.name} to {self.parent} has {self.rules}, and what the server changes by that is "
+            "not in its log"
         )
 
 
@@ -60,9 +60,9 @@ def _cascade(
     schema: str, table: str, name: str, their_schema: str, parent: str, delete: str, update: str, mine: str, theirs: str
 ) -> Cascade:
     rules = [f"ON {verb} {rule}" for verb, rule in (("DELETE", delete), ("UPDATE", update)) if rule in _SILENT]
+    strict = f"CONSTRAINT `{name}_strict` FOREIGN KEY ({mine}) REFERENCES `{their_schema}`.`{parent}` ({theirs})"
     mend = (
-        f"ALTER TABLE `{schema}`.`{table}` DROP FOREIGN KEY `{name}`, ADD CONSTRAINT `{name}_strict` FOREIGN KEY ({mine})"
-        f" REFERENCES `{their_schema}`.`{parent}` ({theirs}); then let the application, or a trigger on {parent}, change "
-        "the rows first: both are logged"
+        f"ALTER TABLE `{schema}`.`{table}` DROP FOREIGN KEY `{name}`, ADD {strict}; then let the application, or a "
+        f"trigger on {parent}, change the rows first: both are logged"
     )
     return Cascade(f"{schema}.{table}", name, f"{their_schema}.{parent}", " ".join(rules), mend)
