@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pymysql
 import pytest
+import yaml
 
 from tests.support.databases import Databases, open_url
 from tests.support.pipeline import Pipeline, Settings
@@ -239,6 +240,39 @@ def plain(value: Any) -> Any:
     return value.astimezone(UTC).replace(tzinfo=None) if zone is not None else value
 
 
+def _a_table_joins(source: MariadbSite, pipeline: Pipeline) -> None:
+    """Its definition is not in what the connector read when it was made."""
+    source.run("CREATE TABLE late (id int PRIMARY KEY, v text);; INSERT INTO late VALUES (1, 'before')")
+    url = pipeline.databases.target_url
+    with open_url(url) as target:
+        target.execute("CREATE TABLE late (id int PRIMARY KEY, v text)")
+        document = yaml.safe_load(pipeline.config.read_text())
+        document["tables"].append({"from": "late"})
+        pipeline.config.write_text(yaml.safe_dump(document))
+        pipeline.command("connector", "apply")
+        with pipeline.run() as daemon:
+            source.run("INSERT INTO late VALUES (2, 'after')")
+            pipeline.wait_lag_zero(daemon)
+        assert target.execute("SELECT id, v FROM late ORDER BY id").fetchall() == [(1, "before"), (2, "after")]
+
+
+def _an_altered_table_stops(source: MariadbSite, pipeline: Pipeline) -> None:
+    """Until somebody has said what becomes of the rows; then it goes on from where it stopped."""
+    daemon = pipeline.start()
+    try:
+        pipeline.wait_lag_zero(daemon)
+        source.run("ALTER TABLE late MODIFY v varchar(20);; INSERT INTO late VALUES (3, 'altered')")
+        until(lambda: not daemon.running, 60, "the daemon to stop")
+        assert "column v was text" in daemon.output(), daemon.output()
+    finally:
+        daemon.end()
+    accept = ("run", "--accept-mapping", "public.late")
+    with pipeline.run(*accept) as daemon:
+        pipeline.wait_lag_zero(daemon)
+        with open_url(pipeline.databases.target_url) as target:
+            assert target.execute("SELECT id, v FROM late WHERE id = 3").fetchall() == [(3, "altered")]
+
+
 def test_everything_arrives_through_kills_while_writing_goes_on(
     databases: Databases, source: MariadbSite, tmp_path: Path, seed: int
 ) -> None:
@@ -280,6 +314,8 @@ def test_everything_arrives_through_kills_while_writing_goes_on(
         assert "verification: equal" in said, said
     assert life.committed > 200
     assert counts["people"] > ROWS
+    _a_table_joins(source, pipeline)
+    _an_altered_table_stops(source, pipeline)
     pipeline.command("connector", "delete", "--topics")
     left = source.run("SELECT count(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'changeover'")
     assert left[0][0] in (0, 1)
