@@ -14,10 +14,12 @@ import msgspec
 
 from connectors.change import Change, Key, Row
 from connectors.kafka.ages import Ages
-from connectors.kafka.decode_careful import AVRO, Careful, Where, beat, control, parse, tombstone, unregistered
+from connectors.kafka.decode_careful import AVRO, Careful, Where, parse, tombstone, unregistered
+from connectors.kafka.decode_control import beat, control
 from connectors.kafka.decode_fast import NONE_MISSING, Checks, Shape, Unusual, astuple, fast_way, lax_pair
 from connectors.kafka.decode_place import binlog_place
-from connectors.kafka.decode_values import NoPlaceholder, Placeholder, Unfit
+from connectors.kafka.decode_values import Unfit
+from connectors.kafka.placeholder import NoPlaceholder, Placeholder
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
 from connectors.snapshot import Snapshot
 from connectors.wire import Wire, WireColumn

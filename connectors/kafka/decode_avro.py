@@ -17,7 +17,8 @@ from connectors.kafka.avro import AvroSchema, Schemas, avro_schema, read, schema
 from connectors.kafka.decode_careful import Careful
 from connectors.kafka.decode_fast import NONE_MISSING, Checks, Unusual, lax_pair
 from connectors.kafka.decode_place import place_of
-from connectors.kafka.decode_values import Placeholder, Unfit
+from connectors.kafka.decode_values import Unfit
+from connectors.kafka.placeholder import Placeholder
 from connectors.kafka.schema import units_of_schema
 
 _ROWS = frozenset("cur")

@@ -8,28 +8,25 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 
 from connectors.change import Change, Key, Row, Sequence2
 from connectors.kafka.ages import Ages
 from connectors.kafka.decode_place import place_of
-from connectors.kafka.decode_values import Placeholder, Unfit, doubt, reader
+from connectors.kafka.decode_values import Unfit, reader
+from connectors.kafka.doubts import doubt
+from connectors.kafka.placeholder import Placeholder
 from connectors.kafka.schema import Units, check_names
 from connectors.wire import Wire, WireColumn
 from mappers.errors import RecordError
 from mappers.mapping import Table
 
-if TYPE_CHECKING:
-    from connectors.kafka.avro import AvroReader
-
 _NONE: frozenset[int] = frozenset()
 _IDENTITY = "ALTER TABLE .. REPLICA IDENTITY FULL at the source, or take the replica identity's columns as the key"
 _ANEW = "start over with `run --anew`"
 _ENVELOPE = "let the connector write Debezium's own envelope as JSON or Avro, without transforms that unwrap it"
-PREFIX = "changeover"
-"""Prefix of this program's logical messages."""
 AVRO = b"\0"
 """What a value of a schema registry begins with. No JSON does."""
 
@@ -76,10 +73,10 @@ class Careful:
 
     def change(self, event: Any, units: Units, offset: int) -> Change:
         """The change that an event's payload stands for. Raises Unfit."""
-        op, source = _envelope(event)
+        op, source = envelope(event)
         if op == "m":
-            return _message(event, source, offset)
-        xid, sequence, commit = _position(source)
+            return logical_message(event, source, offset)
+        xid, sequence, commit = position_of(source)
         row: Row | None = None
         doubtful = False
         missing, key = _NONE, cast("Key", ())
@@ -98,8 +95,8 @@ class Careful:
 
     def unread(self, event: Any, units: Units, offset: int) -> Change:
         """The change that an event of an older shape stands for, of whose row only the key is used. Raises Unfit."""
-        op, source = _envelope(event)
-        xid, sequence, commit = _position(source)
+        op, source = envelope(event)
+        xid, sequence, commit = position_of(source)
         after = event.get("after")
         if not isinstance(after, dict) or any(self.columns[place].name not in after for place in self.key):
             raise Unfit("the event is older than the table's key, so that its row cannot be told", _ANEW)
@@ -204,49 +201,7 @@ def unregistered() -> Unfit:
     return Unfit(what, "set kafka.schema_registry, or connect.format: json and run `connector apply`")
 
 
-def control(value: bytes | None, offset: int, where: Where, op: str, avro: AvroReader | None = None) -> Change:
-    """A logical message (op m) or a heartbeat (op ""). Raises RecordError."""
-    if value is None:
-        return tombstone(offset)
-    with where:
-        event = _document(value, avro)
-        if isinstance(event, dict) and "schema" in event and "payload" in event:
-            event = event["payload"]
-        if op == "m":
-            found, source = _envelope(event)
-            if found != "m":
-                raise Unfit("the event is no logical message", "check topic.prefix: this topic is the messages' own")
-            return _message(event, source, offset)
-        return tombstone(offset, _whole(event, "ts_ms", "the heartbeat") * 1_000)
-
-
-def beat(value: bytes | None, offset: int, where: Where, avro: AvroReader | None = None) -> Change:
-    """A change of our own table at the source as a logical message (op m). Raises RecordError."""
-    if value is None:
-        return tombstone(offset)
-    with where:
-        event = _document(value, avro)
-        if isinstance(event, dict) and "schema" in event and "payload" in event:
-            event = event["payload"]
-        _, source = _envelope(event)
-        xid, sequence, commit = _position(source)
-        after = event.get("after")
-        content = after.get("content") if isinstance(after, dict) else None
-        if not isinstance(content, str):
-            return tombstone(offset, commit)
-        message = (PREFIX, content.encode())
-        return Change("m", (), None, _NONE, xid, sequence, offset, commit, message)
-
-
-def _document(value: bytes, avro: AvroReader | None) -> Any:
-    if value[:1] != AVRO:
-        return parse(value)
-    if avro is None:
-        raise unregistered()
-    return avro.event(value)
-
-
-def _envelope(event: Any) -> tuple[str, dict[str, Any]]:
+def envelope(event: Any) -> tuple[str, dict[str, Any]]:
     """(op, source) of an event."""
     if not isinstance(event, dict) or "op" not in event:
         raise Unfit("the event has no op", _ENVELOPE)
@@ -258,7 +213,8 @@ def _envelope(event: Any) -> tuple[str, dict[str, Any]]:
     return op, source
 
 
-def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Change:
+def logical_message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Change:
+    """The change of a logical message. Raises Unfit."""
     message = event.get("message")
     prefix = message.get("prefix") if isinstance(message, dict) else None
     content = message.get("content") if isinstance(message, dict) else None
@@ -268,17 +224,17 @@ def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Chan
         decoded = content if isinstance(content, bytes) else base64.b64decode(content or "", validate=True)
     except (binascii.Error, ValueError):
         raise Unfit("the logical message is not base64", "set binary.handling.mode=bytes on the connector") from None
-    xid, sequence, commit = _position(source)
+    xid, sequence, commit = position_of(source)
     return Change("m", (), None, _NONE, xid, sequence, offset, commit, (prefix, decoded))
 
 
-def _position(source: dict[str, Any]) -> tuple[int | None, Sequence2 | None, int]:
+def position_of(source: dict[str, Any]) -> tuple[int | None, Sequence2 | None, int]:
     """(transaction id, sequence, commit time in microseconds)."""
     micros = source.get("ts_us")
-    commit = _whole(source, "ts_ms", "source") * 1_000 if micros is None else _whole(source, "ts_us", "source")
+    commit = whole(source, "ts_ms", "source") * 1_000 if micros is None else whole(source, "ts_us", "source")
     if place := place_of(source):
         return (*place, commit)
-    xid = None if source.get("txId") is None else _whole(source, "txId", "source")
+    xid = None if source.get("txId") is None else whole(source, "txId", "source")
     return xid, _sequence(source.get("sequence")), commit
 
 
@@ -292,7 +248,8 @@ def _sequence(text: Any) -> Sequence2 | None:
     return (-1 if before is None else before, own)
 
 
-def _whole(holder: Any, name: str, what: str) -> int:
+def whole(holder: Any, name: str, what: str) -> int:
+    """A whole number of what a message holds. Raises Unfit."""
     value = holder.get(name) if isinstance(holder, dict) else None
     if type(value) is not int:
         raise Unfit(f"{what} has no whole number {name}", _ENVELOPE)

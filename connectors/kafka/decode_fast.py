@@ -12,16 +12,16 @@ from connectors.change import Change, Key, Row
 from connectors.kafka.decode_place import binlog_place
 from connectors.kafka.decode_values import (
     BOUNDS,
-    Placeholder,
     Reader,
     Unit,
-    doubt,
     fast_type,
     is_numeric,
     is_numeric_array,
     is_zoned,
     reader,
 )
+from connectors.kafka.doubts import doubt
+from connectors.kafka.placeholder import Placeholder
 from connectors.kafka.schema import Units
 from connectors.wire import Wire, WireColumn
 

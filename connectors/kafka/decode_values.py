@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
-import uuid
 from collections.abc import Callable
 from enum import IntEnum
 from types import GenericAlias
 from typing import Any
 
 from connectors.floats import shortest
-from connectors.wire import INFINITY_US, Doubt, Form, Wire, WireColumn
+from connectors.wire import INFINITY_US, Form, Wire, WireColumn
 
 Reader = Callable[[Any], object]
 """Makes a neutral value of a JSON value other than null. Raises Unfit."""
@@ -64,63 +62,6 @@ class Unit(IntEnum):
     NANOS = 1_000_000
 
 
-class Placeholder:
-    """What stands in an event for a large value that an update left unchanged, in each of its forms."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.bytes = text.encode()
-        self.base64 = base64.b64encode(self.bytes).decode()
-        self.numbers = [byte - 256 if byte > 127 else byte for byte in self.bytes]
-        digest = hashlib.md5(self.bytes, usedforsecurity=False).digest()
-        self.uuid = str(uuid.UUID(bytes=digest, version=3))
-
-    def mark(self, column: WireColumn) -> object:
-        """The form in a decoded row where that is not the text."""
-        if column.kind is Wire.BYTES:
-            return self.bytes
-        if column.kind is not Wire.ARRAY:
-            return None
-        if column.element is Wire.INT:
-            return self.numbers
-        return [self.uuid] if column.type == "uuid[]" else [self.text]
-
-    def stands(self, column: WireColumn, value: object) -> bool:
-        """Whether the value says that the column's value did not travel."""
-        if column.kind is Wire.BYTES:
-            return value in (self.text, self.base64, self.bytes)
-        return value == self.text or (column.kind is Wire.ARRAY and value == self.mark(column))
-
-
-class NoPlaceholder(Placeholder):
-    """Of a source whose log has every value of every row: nothing stands for another value."""
-
-    def __init__(self) -> None:
-        super().__init__("")
-        self.text = NOTHING
-
-    def mark(self, column: WireColumn) -> object:
-        """There is none."""
-        return None
-
-    def stands(self, column: WireColumn, value: object) -> bool:
-        """No value does."""
-        return False
-
-
-class _Nothing(str):
-    """A text that equals no text, not even itself."""
-
-    __slots__ = ()
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return False
-
-
-NOTHING = _Nothing()
-
-
 def is_numeric(column: WireColumn) -> bool:
     """Whether the column is numeric, whose special values have names of their own."""
     return column.kind is Wire.TEXT and column.type.startswith("numeric")
@@ -161,20 +102,6 @@ def reader(column: WireColumn, unit: Unit | None) -> Reader:
     if is_numeric(column):
         return _number
     return _zoned if is_zoned(column) else _READERS[column.kind]
-
-
-def doubt(column: WireColumn) -> Callable[[Any], bool] | None:
-    """Whether a value of the column may stand for another one; None where no value does."""
-    return _DOUBTS.get((column.doubt, column.kind))
-
-
-_DOUBTS: dict[tuple[Doubt, Wire], Callable[[Any], bool]] = {
-    **{(Doubt.NULL, kind): lambda value: not value for kind in (Wire.DATE, Wire.TIMESTAMP)},
-    **{(Doubt.EPOCH, kind): lambda value: value == 0 for kind in (Wire.DATE, Wire.TIMESTAMP)},
-    (Doubt.EPOCH, Wire.TEXT): lambda value: value is not None and value.startswith("1970-01-01T00:00:00"),
-    (Doubt.REPLACED, Wire.TEXT): lambda value: value is not None and "\ufffd" in value,
-    (Doubt.SHIFTED, Wire.TEXT): lambda value: value is not None and value.startswith("00"),
-}
 
 
 def _formed(column: WireColumn, unit: Unit) -> Reader:
