@@ -40,7 +40,8 @@ class Shape:
     """A table. identity: of this table and no other of its name. named: changes when it is renamed, or gets an owner.
 
     published: changes when it leaves the stream and comes back; empty while it is not in it. key: the primary key.
-    rows_identity: what says in an event which row it is about. parts: id -> storage.
+    rows_identity: what says in an event which row it is about. parts: id -> storage. replaceable: it can be dropped and
+    created again without an event and without another identity.
     """
 
     identity: str
@@ -52,6 +53,7 @@ class Shape:
     partitioned: bool
     columns: Mapping[str, ColumnShape]
     parts: Mapping[str, Part]
+    replaceable: bool = False
 
     def dump(self) -> str:
         """As the control schema keeps it."""

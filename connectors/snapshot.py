@@ -38,7 +38,12 @@ class Snapshot:
 
 
 def widen(xid32: int, reference: int) -> int:
-    """The 64-bit transaction id that `xid32` stands for: the value nearest to `reference`, a current 64-bit id."""
+    """The 64-bit transaction id that `xid32` stands for: the value nearest to `reference`, a current 64-bit id.
+
+    What does not fit into 32 bits travelled whole (a place in a binlog) and stands for itself.
+    """
+    if xid32 >= XID_SPAN:
+        return xid32
     wide = (reference & ~(XID_SPAN - 1)) | (xid32 & (XID_SPAN - 1))
     if wide - reference >= XID_HALF:
         return wide - XID_SPAN if wide >= XID_SPAN else wide

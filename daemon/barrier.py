@@ -11,11 +11,9 @@ import json
 from collections.abc import Callable, Mapping
 
 from connectors.chunks import ChunkRow, ChunkState, Position
-from connectors.postgresql.source import PostgresSource
-from mappers.errors import NotReadyError, TransientError
+from connectors.source_log import SourceLog
+from mappers.errors import NotReadyError
 
-PREFIX = "changeover"
-"""Prefix of this program's logical messages."""
 SENTINEL = json.dumps({"kind": "sentinel"})
 NUDGE_S = 1.0
 
@@ -25,15 +23,13 @@ class Barrier:
 
     def __init__(
         self,
-        source: PostgresSource,
-        slot: str,
+        log: SourceLog,
         wait: Callable[[], None],
         clock: Callable[[], float],
         limit_s: float,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._source = source
-        self._slot = slot
+        self._log = log
         self._wait = wait
         self._clock = clock
         self._limit_s = limit_s
@@ -42,12 +38,12 @@ class Barrier:
 
     def close(self) -> None:
         """Close its connection to the source."""
-        self._source.close()
+        self._log.close()
 
     def sentinel(self) -> int:
-        """Write a sentinel; returns a log position at or past it. The time limit runs from here."""
+        """Write a sentinel; returns its position in the log (`SourceLog.emit`). The time limit runs from here."""
         self._deadline = self._clock() + self._limit_s
-        return self._source.emit(PREFIX, SENTINEL)
+        return self._log.emit(SENTINEL)
 
     def delivered(self, position: int) -> None:
         """Wait until the connector's committed position has passed a sentinel. Raises NotReadyError, TransientError.
@@ -57,19 +53,12 @@ class Barrier:
         """
         nudged = self._clock()
         while True:
-            state = self._source.slot(self._slot)
-            if state is None:
-                raise TransientError(
-                    f"no replication slot {self._slot}: the connector has not started",
-                    where="source",
-                    hint="run `changeover connector apply`",
-                )
-            if state.confirmed >= position:
+            if self._log.confirmed() >= position:
                 return
             if self._clock() - nudged >= NUDGE_S:
                 nudged = self._clock()
-                self._source.emit(PREFIX, SENTINEL)
-            self._pause(f"the connector's committed position (slot {self._slot}) to pass the sentinel")
+                self._log.emit(SENTINEL)
+            self._pause(f"the connector's committed position ({self._log.name}) to pass the sentinel")
 
     def applied(
         self,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from connectors.control.shapes import Stored
 from connectors.control.store import ControlStore
-from connectors.postgresql.source import PostgresSource
+from connectors.source_log import SourceLog
 from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
@@ -35,10 +35,8 @@ def altered(tables: Mapping[str, MappedTable], stored: Mapping[str, Stored]) -> 
 class Decided:
     """Makes the rows anew, or keeps them. ends: asked once the connector has delivered what was before."""
 
-    def __init__(
-        self, source: PostgresSource, target: SqlTarget, control: ControlStore, barrier: Barrier, ends: Ends
-    ) -> None:
-        self._source = source
+    def __init__(self, log: SourceLog, target: SqlTarget, control: ControlStore, barrier: Barrier, ends: Ends) -> None:
+        self._log = log
         self._target = target
         self._control = control
         self._barrier = barrier
@@ -75,7 +73,7 @@ class Decided:
         with self._target.begin() as transaction:
             reload(self._control, transaction, mapped)
             if (row := self._control.pipeline.get(transaction.control)) is not None:
-                row = replace(row, noted_xid=self._source.new_xid())
+                row = replace(row, noted_xid=self._log.noted())
                 self._control.pipeline.put(transaction.control, row)
 
     def _keep_rows(self, mapped: MappedTable, topic: Topic) -> None:

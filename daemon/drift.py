@@ -111,6 +111,10 @@ def _both(was: Shape, now: Shape) -> list[tuple[Part, Part]]:
 
 def _parts(was: Shape, now: Shape) -> list[str]:
     """A plain table's storage is its own: it is emptied with an event. A partition's emptying does not travel."""
+    if now.replaceable:
+        known = was.parts and now.parts
+        same = {name: part.file for name, part in was.parts.items()} == {n: p.file for n, p in now.parts.items()}
+        return [] if same or not known else ["its storage is another: rewritten, emptied, or dropped and created again"]
     if not now.partitioned:
         return []
     new = [part for number, part in now.parts.items() if number not in was.parts]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from uuid import uuid4
 
 from connectors.change import Change
-from connectors.postgresql.source import PostgresSource
-from daemon.barrier import PREFIX
+from connectors.kafka.connector_config import MESSAGE_PREFIX
+from connectors.source_log import SourceLog
 from mappers.errors import ChangeoverError
 
 
@@ -22,7 +22,7 @@ class Heartbeat(threading.Thread):
 
     def __init__(
         self,
-        source: PostgresSource,
+        log: SourceLog,
         interval_s: float,
         clock: Callable[[], float],
         owner: Callable[[], bool],
@@ -30,7 +30,7 @@ class Heartbeat(threading.Thread):
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self.lag_s: float | None = None
-        self._source = source
+        self._log = log
         self._interval_s = interval_s
         self._clock = clock
         self._owner = owner
@@ -47,14 +47,14 @@ class Heartbeat(threading.Thread):
         while not self._stopping.wait(self._interval_s):
             if self._owner():
                 self._beat()
-        self._source.close()
+        self._log.close()
 
     def _beat(self) -> None:
         content = {"kind": "heartbeat", "writer": self._writer, "at_s": self._clock()}
         try:
-            self._source.emit(PREFIX, json.dumps(content))
+            self._log.emit(json.dumps(content))
         except ChangeoverError as error:
-            self._source.close()
+            self._log.close()
             self._failed(error)
 
     def applied(self, changes: Iterable[Change]) -> float | None:
@@ -68,6 +68,7 @@ class Heartbeat(threading.Thread):
 
     def _sent(self, change: Change) -> float | None:
         """When it was sent; None for what others wrote, which under our prefix may be anything."""
-        if change.message is None or change.message[0] != PREFIX or self._writer.encode() not in change.message[1]:
+        mine = change.message is not None and change.message[0] == MESSAGE_PREFIX
+        if not mine or change.message is None or self._writer.encode() not in change.message[1]:
             return None
         return float(json.loads(change.message[1])["at_s"])

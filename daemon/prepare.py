@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from connectors.kafka.topics import Topics, message_topic, table_topics
-from connectors.neutral import made_column
-from connectors.postgresql.keys import key_form
-from connectors.postgresql.source import PostgresSource
-from connectors.postgresql.wire import wire_columns
+from connectors.kafka.topics import Topics, table_topics
 from connectors.seams import MissingGrant
 from connectors.shape import Shape
 from connectors.snapshot import Snapshot
+from connectors.source_database import SourceDatabase
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.config.model import Config
 from daemon.reference_tables import reader
+from daemon.sources import stream_of
 from mappers.errors import ConfigError, FatalError, Problem, TransientError
 from mappers.mapping import NOTHING, Entry, Makers, Table
 from mappers.resolve import resolve
@@ -35,18 +33,18 @@ class Topic:
     partitions: int
 
 
-def mapped_tables(config: Config, source: PostgresSource, target: SqlTarget) -> dict[str, MappedTable]:
+def mapped_tables(config: Config, source: SourceDatabase, target: SqlTarget) -> dict[str, MappedTable]:
     """Source table -> how it is handled. Raises ConfigError with every problem of the mapping, as lines of the file."""
     try:
         read_after, shapes = source.shapes(sorted({spec.source_name for spec in config.tables}))
         entries = entries_of(config, source, target)
         _check_grants(entries, source, target)
-        return checked(entries, target, read_after, shapes, triggers_fire=target.enforces_triggers)
+        return checked(entries, source, target, read_after, shapes, triggers_fire=target.enforces_triggers)
     except ConfigError as error:
         raise config.locate(error) from None
 
 
-def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tuple[Entry, ...]:
+def entries_of(config: Config, source: SourceDatabase, target: SqlTarget) -> tuple[Entry, ...]:
     """The mapping resolved against both catalogues. Raises ConfigError with all problems, by their path."""
     sources = source.tables(names := sorted({spec.source_name for spec in config.tables}))
     if len(sources) < len(names):
@@ -59,7 +57,7 @@ def entries_of(config: Config, source: PostgresSource, target: SqlTarget) -> tup
     return resolve(config.tables, sources, targets, functions, reader(source), dialect)
 
 
-def _check_grants(entries: Sequence[Entry], source: PostgresSource, target: SqlTarget) -> None:
+def _check_grants(entries: Sequence[Entry], source: SourceDatabase, target: SqlTarget) -> None:
     """Raises ConfigError with every right that is missing on a mapped table, and the statement that grants it."""
     names = sorted({(entry.source.schema, entry.source.name) for entry in entries})
     lacking = {("from", grant.table): grant for grant in source.missing_grants(names, READS)}
@@ -82,6 +80,7 @@ def _rights(grant: MissingGrant) -> str:
 
 def checked(
     entries: Sequence[Entry],
+    source: SourceDatabase,
     target: SqlTarget,
     read_after: Snapshot,
     shapes: Mapping[str, Shape],
@@ -97,7 +96,7 @@ def checked(
     for number, table in enumerate({entry.source.full_name: entry.source for entry in entries}.values()):
         mine = tuple(entry for entry in entries if entry.source.full_name == table.full_name)
         try:
-            mapped = _mapped(number, table, mine, target, read_after, shapes)
+            mapped = _mapped(number, table, mine, source, target, read_after, shapes)
         except ConfigError as error:
             problems += [_placed(problem, mine[0]) for problem in error.problems]
             continue
@@ -115,6 +114,7 @@ def _mapped(
     number: int,
     table: Table,
     entries: tuple[Entry, ...],
+    source: SourceDatabase,
     target: SqlTarget,
     read_after: Snapshot,
     shapes: Mapping[str, Shape],
@@ -122,9 +122,9 @@ def _mapped(
     if table.full_name not in shapes:
         raise TransientError(f"the table {table.full_name} came while the catalogue was read", where="source")
     wanted = frozenset().union(*(entry.inputs for entry in entries))
-    wires = wire_columns(table, wanted)
+    wires = source.wires(table, wanted)
     try:
-        form = key_form(table, entries[0].source_key, wires)
+        form = source.key_form(table, entries[0].source_key, wires)
     except ValueError as error:
         problem = f"a key of type {error} cannot be followed: its text form is not exact"
         raise ConfigError([Problem((), problem, "use a key of integers, text, uuid, dates or numeric")]) from None
@@ -194,7 +194,7 @@ def topics_of(config: Config, tables: Mapping[str, MappedTable], broker: Topics)
     prefix = config.source.topic_prefix
     names = table_topics(prefix, {(mapped.table.schema, mapped.table.name) for mapped in tables.values()})
     wanted = {name: names[mapped.table.schema, mapped.table.name] for name, mapped in tables.items()}
-    messages = message_topic(prefix)
+    messages = stream_of(config.source.kind).messages(prefix)
     everything = {*wanted.values(), messages}
     ids, counts = broker.ids(everything), broker.partition_counts(everything)
     absent = sorted(everything - (ids.keys() & counts.keys()))

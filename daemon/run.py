@@ -13,7 +13,6 @@ from typing import Any
 
 from connectors.change import Batch
 from connectors.chunks import ChunkState
-from connectors.postgresql.session import server_of
 from daemon.backfill.workers import Workers
 from daemon.config.reload import TAKEN, ConfigWatch, Running, difference, digest_of, note
 from daemon.heartbeat import Heartbeat
@@ -25,7 +24,7 @@ from daemon.logs import configure
 from daemon.metrics import Metrics
 from daemon.reference_tables import changed
 from daemon.resync.on_demand import OnDemand
-from daemon.start import check_slot
+from daemon.start import check_log
 from daemon.status import status_of
 from daemon.stream.apply import Applied, Stream
 from daemon.stream.buffer import Buffer
@@ -44,7 +43,7 @@ HELD_S = 0.05
 """How long a partition whose next event waits for a chunk is put aside before it is looked at again."""
 IDLE_S = 0.2
 TEND_S = 0.5
-SLOT_S = 5.0
+LOG_S = 5.0
 REFERENCE_S = 10.0
 """Between looks at the tables that lookups have read."""
 GC_THRESHOLDS = (20_000, 50, 100)
@@ -63,7 +62,8 @@ class Daemon:
         self._buffer = Buffer(time.monotonic)
         self._server: Server | None = None
         self._waiting_for = "start"
-        self._tended = self._slot_seen = self._references_seen = 0.0
+        self._tended = self._log_seen = self._references_seen = 0.0
+        self._log = parts.log()
         self._source = parts.source()
         self._heartbeat: Heartbeat | None = None
         self._watch = Watch(metrics, time.monotonic)
@@ -148,8 +148,8 @@ class Daemon:
         """Go on with another configuration. What the old one made has ended."""
         said = difference(old.tables, new.tables)
         self._parts, self._buffer = new.parts, Buffer(time.monotonic)
-        self._source.close()
-        self._source = new.parts.source()
+        self._log.close()
+        self._log = new.parts.log()
         self._resync = self._endpoint()
         self._watch.forget(old.tables.keys() - new.tables.keys())
         configure(new.parts.config.log.level, new.parts.config.log.format)
@@ -171,7 +171,7 @@ class Daemon:
             self._kafka_trouble,
         )
         heartbeat = self._heartbeat = Heartbeat(
-            parts.source(),
+            parts.log(),
             config.heartbeat.interval_s,
             time.monotonic,
             lambda: (running.messages.name, 0) in reader.partitions,
@@ -259,21 +259,21 @@ class Daemon:
         self._watch.chunks(self._tables, chunks)
         self._watch.paused(self._tables, paused)
         self._watch.stream(reader.partitions, reader.backlog, self._buffer)
-        self._look_at_slot(now)
+        self._look_at_log(now)
 
-    def _look_at_slot(self, now: float) -> None:
-        if now - self._slot_seen < SLOT_S:
+    def _look_at_log(self, now: float) -> None:
+        if now - self._log_seen < LOG_S:
             return
-        self._slot_seen = now
+        self._log_seen = now
         self._look_at_letters()
         self._look_at_references(now)
         try:
-            slot = self._source.slot(self._parts.config.source.slot)
-            self._watch.slot(slot)
-            check_slot(slot, self._parts.config.source.slot, f"source {server_of(self._source.url)}")
+            state = self._log.state()
+            self._watch.log(state)
+            check_log(state, self._log.where)
             self._look_at_tables()
         except TransientError as error:
-            self._source.close()
+            self._log.close()
             self._failed(error)
 
     def _look_at_references(self, now: float) -> None:

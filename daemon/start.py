@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from connectors.chunks import Position
 from connectors.control.pipeline import PipelineRow
 from connectors.control.shapes import Stored
 from connectors.control.store import ControlStore
-from connectors.postgresql.publication import publication
-from connectors.postgresql.session import server_of, translated
-from connectors.postgresql.slots import Slot, lost
-from connectors.postgresql.source import PostgresSource
+from connectors.source_database import SourceDatabase
+from connectors.source_log import LogState, SourceLog
 from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
 from connectors.tables import MappedTable
@@ -30,35 +27,27 @@ START_WATER = (0, 0)
 """The high water of a partition in which nothing was seen yet: an event whose last commit is unknown is below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamNames:
-    """What the stream hangs on at the source."""
-
-    slot: str
-    publication: str
-
-
 class Start:
     """Brings the control state of a pipeline up to its configuration. Idempotent; replicas may start together."""
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: SourceDatabase,
+        log: SourceLog,
         target: SqlTarget,
         control: ControlStore,
         barrier: Barrier,
         ends: Ends,
-        stream: StreamNames,
         chunk_rows: int,
     ) -> None:
         self._source = source
+        self._log = log
         self._target = target
         self._control = control
         self._barrier = barrier
         self._ends = ends
-        self._stream = stream
         self._chunk_rows = chunk_rows
-        self._decided = Decided(source, target, control, barrier, ends)
+        self._decided = Decided(log, target, control, barrier, ends)
 
     def run(
         self,
@@ -88,21 +77,20 @@ class Start:
                 raise NotReadyError("the pipeline has not been started", hint="run `changeover run` once")
             new = self._check(transaction, tables, topics, messages)
             self._refuse_rows(transaction, {name: tables[name] for name in new})
-        self._check_published(new)
+        self._check_published({name: tables[name] for name in new})
         return new
 
     def close(self) -> None:
         """Close the connections to the source."""
         self._source.close()
+        self._log.close()
         self._barrier.close()
 
-    def _check_published(self, new: Sequence[str]) -> None:
-        """A table that joins must be in the publication by then, or its changes would be nowhere."""
-        with translated("source", self._source.url):
-            published = publication(self._source.connection(), self._stream.publication)
-        missing = sorted(set(new) - {".".join(table) for table in published.tables}) if published else []
-        if missing:
-            what = f"publication {self._stream.publication} does not have {', '.join(missing)}"
+    def _check_published(self, new: Mapping[str, MappedTable]) -> None:
+        """A table that joins must be in the stream by then, or its changes would be nowhere."""
+        tables = [(mapped.table.schema, mapped.table.name) for mapped in new.values()]
+        if missing := self._log.unread(tables):
+            what = f"the stream does not have the changes of {', '.join(missing)}"
             raise FatalError(what, where="source", hint="run `changeover connector apply`")
 
     def _check(
@@ -113,7 +101,7 @@ class Start:
         messages: Topic,
     ) -> list[str]:
         row = self._control.pipeline.get(transaction.control)
-        if row is not None and row.source_id != self._source.system_id():
+        if row is not None and row.source_id != self._log.identity():
             raise FatalError(
                 "the source is another database than the one this pipeline was started on",
                 where=f"pipeline {self._control.name}",
@@ -131,12 +119,13 @@ class Start:
         return sorted(tables.keys() - self._control.tables.versions(transaction.control).keys())
 
     def _check_stream(self, row: PipelineRow) -> None:
-        """A slot that is gone, or was made anew with its publication, has missed changes that nobody can bring back."""
-        where = f"source {server_of(self._source.url)}"
-        check_slot(self._source.slot(self._stream.slot), self._stream.slot, where)
-        if row.stream_id not in ("", self._source.publication_id(self._stream.publication)):
-            what = f"the connector was deleted since this pipeline started (publication {self._stream.publication})"
-            raise FatalError(f"{what}: changes were lost that the stream has not seen", where=where, hint=OVER)
+        """A log that is gone, or was made anew with its connector, has missed changes that nobody can bring back."""
+        check_log(self._log.state(), self._log.where)
+        if row.stream_id not in ("", self._log.stream_id()):
+            what = "the connector was deleted since this pipeline started"
+            raise FatalError(
+                f"{what}: changes were lost that the stream has not seen", where=self._log.where, hint=OVER
+            )
 
     def _start(self, tables: Mapping[str, MappedTable], topics: Mapping[str, Topic], messages: Topic) -> None:
         self._barrier.delivered(self._barrier.sentinel())
@@ -166,9 +155,9 @@ class Start:
         self._control.pipeline.put(
             transaction.control,
             PipelineRow(
-                self._source.system_id(),
-                self._source.publication_id(self._stream.publication),
-                self._source.new_xid(),
+                self._log.identity(),
+                self._log.stream_id(),
+                self._log.noted(),
                 sealed=False,
                 phase="backfilling",
             ),
@@ -211,10 +200,10 @@ class Start:
         transaction.truncate(mapped)
 
 
-def check_slot(slot: Slot | None, name: str, where: str) -> None:
-    """Raise FatalError where the slot is gone, or the server gave up the log that it needs."""
-    if gone := lost(slot):
-        what = f"the replication slot {name} {gone}: changes were lost that the stream has not seen"
+def check_log(state: LogState, where: str) -> None:
+    """Raise FatalError where the log is gone that the connector needs."""
+    if state.lost:
+        what = f"the {state.name} {state.lost}: changes were lost that the stream has not seen"
         raise FatalError(what, where=where, hint=OVER)
 
 

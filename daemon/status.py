@@ -1,4 +1,4 @@
-"""What `changeover status` and /status say: read from the control state, the broker and the slot. Versioned."""
+"""What `changeover status` and /status say: read from the control state, the broker and the source's log. Versioned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.chunks import ChunkRow, ChunkState, Ledger, Position
 from connectors.control.verification import SweepRow
-from connectors.postgresql.slots import Slot
+from connectors.source_log import LogState
 from daemon.verify.age import verified
 
 VERSION = 1
@@ -29,7 +29,7 @@ class Facts:
     chunks: Sequence[ChunkRow]
     rows_expected: Mapping[str, int]
     ends: Mapping[tuple[str, int], int]
-    slot: Slot | None
+    log: LogState
     dead_letters: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(table, reason) -> open letters."""
     paused: frozenset[str] = frozenset()
@@ -64,7 +64,7 @@ def status_of(facts: Facts) -> dict[str, Any]:
         "backlog_events": sum(_behind(position, facts) for position in facts.positions),
         "dead_letters_open": sum(facts.dead_letters.values()),
         "last_applied_source_timestamp": max((p.source_time_us for p in facts.positions), default=0) / 1e6,
-        "slot": asdict(facts.slot) if facts.slot else None,
+        "log": asdict(facts.log),
         "rows_per_second": facts.rows_per_second or None,
         "suspicion": json.loads(facts.suspicion) if facts.suspicion else None,
         "target_notes": list(facts.notes),
@@ -126,7 +126,7 @@ def table_lines(status: Mapping[str, Any]) -> list[str]:
         lines.append(f"dead letters: {letters} open (`changeover dlq list`)")
     if status["suspicion"]:
         lines.append(f"verification: {status['suspicion']['reason']}; not ready until every row has been verified")
-    return [*lines, *(f"target: {note}" for note in status["target_notes"]), _slot_line(status["slot"])]
+    return [*lines, *(f"target: {note}" for note in status["target_notes"]), _log_line(status["log"])]
 
 
 def _verified(verification: Mapping[str, Any] | None) -> str:
@@ -143,7 +143,9 @@ def _mark(table: Mapping[str, Any]) -> str:
     return "  PAUSED" if table["paused"] else ""
 
 
-def _slot_line(slot: Mapping[str, Any] | None) -> str:
-    if not slot:
-        return "slot: none (run `changeover connector apply`)"
-    return f"slot: {'active' if slot['active'] else 'NOT ACTIVE'}, {slot['retained_bytes'] or 0:,} bytes retained"
+def _log_line(log: Mapping[str, Any]) -> str:
+    if log["lost"]:
+        return f"{log['name']} {log['lost']} (run `changeover connector apply`)"
+    return (
+        f"{log['name']}: {'active' if log['active'] else 'NOT ACTIVE'}, {log['retained_bytes'] or 0:,} bytes retained"
+    )

@@ -11,7 +11,7 @@ from contextlib import suppress
 from connectors.change import Batch
 from connectors.chunks import ChunkRow, ChunkState, Ledger
 from connectors.kafka.consumer import Partition
-from connectors.postgresql.slots import Slot
+from connectors.source_log import LogState
 from daemon.backfill.progress import progress_of
 from daemon.metrics import Metrics, Outcome
 from daemon.status import phase_of
@@ -94,10 +94,10 @@ class Watch:
                     gauge.remove(table)
             self._metrics.set_chunks(table, {})
 
-    def slot(self, slot: Slot | None) -> None:
-        """How the source's slot is."""
-        self._metrics.slot_active.set(bool(slot and slot.active))
-        self._metrics.slot_retained_bytes.set(slot.retained_bytes or 0 if slot else 0)
+    def log(self, state: LogState) -> None:
+        """How it stands with the connector and the source's log."""
+        self._metrics.slot_active.set(state.active)
+        self._metrics.slot_retained_bytes.set(state.retained_bytes or 0)
 
     def dead_letters(self, counts: Mapping[tuple[str, str], int]) -> None:
         """How many letters are open, by (table, reason)."""

@@ -1,4 +1,4 @@
-"""From a configuration to the parts that run. Which engine the target is, `daemon.engines` knows."""
+"""From a configuration to the parts that run. Which engine the target is, `daemon.targets` knows."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ from connectors.kafka.avro_converters import nulls_travel
 from connectors.kafka.consumer import ChangeConsumer, Decode, Partition, settings
 from connectors.kafka.log import LogReader
 from connectors.kafka.topics import Topics, admin_client
-from connectors.postgresql.session import statement_limit
-from connectors.postgresql.source import PostgresSource
 from connectors.seams import Pushdown
+from connectors.source_database import SourceDatabase
+from connectors.source_log import SourceLog
 from connectors.sql.sides import Reader
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.config.model import Config
-from daemon.engines import target_of
 from daemon.http.health import Health
 from daemon.metrics import Metrics
 from daemon.prepare import Topic, mapped_tables, topics_of
 from daemon.resync.keys import Resyncer
 from daemon.resync.on_demand import OnDemand
 from daemon.retry import Backoff, delays_s
-from daemon.start import Start, StreamNames
+from daemon.sources import Stream, log_of, source_of, stream_of
+from daemon.start import Start
 from daemon.status import Facts
 from daemon.stream.dead_letters import DeadLetterDesk, DeadLetterPolicy
 from daemon.stream.decoders import decoders
 from daemon.stream.guard import Keep, ShapeGuard
 from daemon.stream.reader import Assigned, Revoked
+from daemon.targets import target_of
 from daemon.verify.continuous import Continuous, Duties
 from daemon.verify.mask import Mask
 from daemon.verify.repair import Repairer
@@ -104,13 +105,20 @@ class Parts:
         except ChangeoverError:
             return False
 
-    def source(self) -> PostgresSource:
+    def source(self) -> SourceDatabase:
         """A new reader of the old database: each thread has its own."""
-        section = self.config.source
-        url, publication = section.url.get_secret_value(), section.publication
-        return PostgresSource(url, publication=publication, timeout_s=section.connect_timeout_s)
+        return source_of(self.config.source)
 
-    def guard(self, tables: Mapping[str, MappedTable], source: PostgresSource, keep: Keep | None = None) -> ShapeGuard:
+    def log(self) -> SourceLog:
+        """The old database's log, with connections of its own."""
+        return log_of(self.config)
+
+    @property
+    def stream(self) -> Stream:
+        """How the source's stream reads."""
+        return stream_of(self.config.source.kind)
+
+    def guard(self, tables: Mapping[str, MappedTable], source: SourceDatabase, keep: Keep | None = None) -> ShapeGuard:
         """Notices that tables are altered at the source. keep: where that is not the control state's to remember."""
         return ShapeGuard(tables, source, self.shapes(), keep or self._keep_shape)
 
@@ -152,7 +160,7 @@ class Parts:
 
     def barrier(self, limit_s: float) -> Barrier:
         """A barrier with its own connection to the source."""
-        return Barrier(self.source(), self.config.source.slot, self.wait, time.monotonic, limit_s, self.stop.is_set)
+        return Barrier(self.log(), self.wait, time.monotonic, limit_s, self.stop.is_set)
 
     @cached_property
     def desk(self) -> DeadLetterDesk:
@@ -168,11 +176,9 @@ class Parts:
     def on_demand(self, tables: Mapping[str, MappedTable], metrics: Metrics) -> OnDemand:
         """Moves rows when somebody asks for them; on connections of its own."""
         http, limit_s = self.config.http, self.config.http.resync_timeout_s
-        limit = statement_limit(limit_s)
-        at = self.config.source
 
-        def source() -> PostgresSource:
-            return PostgresSource(at.url.get_secret_value(), timeout_s=at.connect_timeout_s, settings=limit)
+        def source() -> SourceDatabase:
+            return source_of(self.config.source, limit_s=limit_s)
 
         target = target_of(self.config.target, limit_s=limit_s)
         size, clock, wait = http.resync_workers, time.monotonic, self.wait_or_stop
@@ -198,9 +204,8 @@ class Parts:
     def start(self, limit_s: float = 10) -> Start:
         """Brings the control state up to the configuration."""
         chunk_rows = self.config.backfill.chunk_rows
-        barrier = self.barrier(limit_s)
-        stream = StreamNames(self.config.source.slot, self.config.source.publication)
-        return Start(self.source(), self.target, self.control, barrier, self.broker.end_offsets, stream, chunk_rows)
+        barrier, ends = self.barrier(limit_s), self.broker.end_offsets
+        return Start(self.source(), self.log(), self.target, self.control, barrier, ends, chunk_rows)
 
     def reader(self) -> Reader:
         """Reads both sides for verification, with connections of its own."""
@@ -224,12 +229,11 @@ class Parts:
             return self.stop.is_set() or stopping()
 
         limit_s = limit_s or self.config.verify.timeout_s
-        slot = self.config.source.slot
         around = Around(
             target=self.target,
             control=self.control,
             make_reader=self.reader,
-            barrier=Barrier(self.source(), slot, self.wait, time.monotonic, limit_s, ended),
+            barrier=Barrier(self.log(), self.wait, time.monotonic, limit_s, ended),
             ends=ends,
             progress=self.progress,
             repairer=lambda: Repairer(self.resyncer(), self.reader()),
@@ -255,10 +259,7 @@ class Parts:
             )
 
         entries = [entry.name for mapped in tables.values() for entry in mapped.entries]
-        slot, source = self.config.source.slot, self.source()
-        return Continuous(
-            Duties(make, owner, entries, slot, source, self.target, self.control, section, metrics, health)
-        )
+        return Continuous(Duties(make, owner, entries, self.log(), self.target, self.control, section, metrics, health))
 
     def pushdowns(self, tables: Mapping[str, MappedTable]) -> dict[str, tuple[MappedTable, Pushdown]]:
         """Source table -> how it is handled and whether the source can run its projection."""
@@ -273,8 +274,8 @@ class Parts:
     ) -> Callable[[Assigned, Revoked], ChangeConsumer]:
         """Makes the consumer of the change stream, once its thread has the callbacks."""
         kafka = self.config.kafka
-        stored = self.shapes()
-        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages, stored, self.schemas)
+        stored, stream = self.shapes(), self.stream
+        made: dict[str, tuple[str | None, Decode]] = decoders(tables, topics, messages, stream, stored, self.schemas)
 
         def make(assigned: Assigned, revoked: Revoked) -> ChangeConsumer:
             asked = settings(kafka.bootstrap_servers, kafka.group, kafka.settings)
@@ -334,16 +335,16 @@ class Parts:
                     "ignored": {t: s.ignored for t, s in self.control.shapes.all(transaction.control).items()},
                     "suspicion": self.control.pipeline.suspicion(transaction.control),
                 }
-        source = self.source()
+        log = self.log()
         try:
-            slot = source.slot(self.config.source.slot)
+            state = log.state()
         finally:
-            source.close()
+            log.close()
         try:
             ends = self.broker.end_offsets({position.topic for position in positions})
         except ChangeoverError:
             ends = {}
         mapped = frozenset(".".join(spec.source_name) for spec in self.config.tables)
         pace = (self.config.backfill.rows_per_second or 0) if pace is None else pace
-        given = (self.config.pipeline, positions, chunks, expected, ends, slot, letters, paused, mapped, pace)
+        given = (self.config.pipeline, positions, chunks, expected, ends, state, letters, paused, mapped, pace)
         return Facts(*given, **verification, notes=self.target.notes())

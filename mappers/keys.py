@@ -43,6 +43,11 @@ def mend_no_key(source: Table) -> str:
     table = readable(source.schema, source.name)
     taken = {column.name for column in source.columns}
     name = next(name for name in ("id", "row_id", "changeover_id") if name not in taken or name == "changeover_id")
+    if source.storage:  # MariaDB: whole rows are in the log
+        return (
+            f"ALTER TABLE {table} ADD COLUMN {name} bigint AUTO_INCREMENT PRIMARY KEY; or set source_key to NOT NULL "
+            "columns with a unique index"
+        )
     return (
         f"ALTER TABLE {table} ADD COLUMN {name} bigserial PRIMARY KEY; or set source_key to NOT NULL columns with a "
         f"unique index and ALTER TABLE {table} REPLICA IDENTITY USING INDEX <that index>"

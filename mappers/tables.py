@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column as its own catalogue describes it. `type` is the engine's spelling with modifiers: numeric(10,2)."""
+    """A column as its own catalogue describes it. `type` is the engine's spelling with modifiers: numeric(10,2).
+
+    A source of another engine than PostgreSQL says its types in PostgreSQL's words, the widest: every target's dialect
+    reads those. `native` is then its own spelling.
+    """
 
     name: str
     type: str
@@ -22,6 +26,8 @@ class Column:
     """The labels of an enum type, in order; empty for other types."""
     collation: str = ""
     """The collation's name, where statements must say it to use the column's index (MariaDB)."""
+    native: str = ""
+    """The source's own spelling of the type, where `type` is not that."""
 
 
 @dataclass(frozen=True, slots=True)

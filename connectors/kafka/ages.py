@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.kafka.decode_place import transaction_of
 from connectors.snapshot import Snapshot, widen
 
 
@@ -26,5 +27,5 @@ class Ages:
 
 def _sees(snapshot: Snapshot | None, event: Any) -> bool:
     source = event.get("source") if isinstance(event, dict) else None
-    xid = source.get("txId") if isinstance(source, dict) else None
+    xid = transaction_of(source) if isinstance(source, dict) else None
     return snapshot is not None and isinstance(xid, int) and snapshot.sees(widen(xid, snapshot.xmax))

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import fastavro
 
+from connectors import floats
 from connectors.kafka.decode_values import Unfit
 from connectors.kafka.field_names import column_names
 
 HEAD = 5
-NORMAL = 2.0**-126
-"""Smaller 32-bit floats have fewer digits than six."""
 _STRUCTURE = frozenset(("type", "name", "namespace", "fields", "items", "values", "symbols", "size"))
 _TYPES = {"int": "int32", "long": "int64", "record": "struct"}
 """Avro's type -> Connect's, where they differ in name."""
@@ -127,21 +125,7 @@ def shortest(value: Any) -> Any:
     """A 32-bit float as the 64-bit one of the same shortest decimal, which is how JSON and the databases write it."""
     if isinstance(value, list):
         return [shortest(item) for item in value]
-    if value is None or value != value or value in (float("inf"), float("-inf")):
-        return value
-    for digits in range(1 if abs(value) < NORMAL else 6, 9):
-        short = float(f"{value:.{digits}g}")
-        if _narrow(short) == value:
-            return short
-    return float(f"{value:.9g}")
-
-
-def _narrow(value: float) -> float | None:
-    try:
-        (found,) = struct.unpack("f", struct.pack("f", value))
-    except OverflowError:
-        return None
-    return float(found)
+    return None if value is None else floats.shortest(value)
 
 
 def _row(document: Any) -> Any:

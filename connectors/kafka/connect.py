@@ -13,6 +13,8 @@ from connectors.waiting import Patience
 from mappers.errors import ChangeoverError, FatalError, TransientError
 
 DEBEZIUM_POSTGRESQL = "io.debezium.connector.postgresql.PostgresConnector"
+DEBEZIUM_MARIADB = "io.debezium.connector.mariadb.MariaDbConnector"
+DEBEZIUM_MYSQL = "io.debezium.connector.mysql.MySqlConnector"
 _BUSY = (408, 409, 429)
 """Statuses of a cluster that is rebalancing or overloaded: the same request can succeed later."""
 _RAISE = object()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from connectors.kafka.connect import DEBEZIUM_POSTGRESQL, Connect, ConnectorState
 
@@ -24,17 +25,20 @@ class ConnectFacts:
     config: Mapping[str, str] | None
     state: ConnectorState | None
     converters: tuple[str, ...] = ()
+    offsets: Mapping[str, Any] | None = None
+    """The committed source offset, where there is one."""
 
 
-def connect_facts(connect: Connect, connector: str) -> ConnectFacts:
-    """Ask for everything. Raises TransientError and FatalError as `Connect` does."""
-    debezium = connect.plugins().get(DEBEZIUM_POSTGRESQL)
+def connect_facts(connect: Connect, connector: str, plugin: str = DEBEZIUM_POSTGRESQL) -> ConnectFacts:
+    """Ask for everything. plugin: the connector's class. Raises TransientError and FatalError as `Connect` does."""
+    debezium = connect.plugins().get(plugin)
     return ConnectFacts(
         where=connect.where.removeprefix("kafka connect "),
         worker=connect.version(),
         debezium=debezium,
-        exactly_once=debezium is not None and connect.offers_exactly_once(),
+        exactly_once=debezium is not None and connect.offers_exactly_once(plugin),
         config=connect.config(connector),
         state=connect.state(connector),
         converters=tuple(connect.converters()),
+        offsets=next(iter(connect.offsets(connector)), None),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from connectors.kafka.avro_converters import JSON as JSON_CONVERTER
 from connectors.kafka.avro_converters import RULES as CONVERTER_RULES
-from connectors.kafka.connect import DEBEZIUM_POSTGRESQL
+from connectors.kafka.connect import DEBEZIUM_MARIADB, DEBEZIUM_MYSQL, DEBEZIUM_POSTGRESQL
 from connectors.kafka.connector_config import HEARTBEAT_MS, MESSAGE_PREFIX, PLACEHOLDER
 
 TOPIC_NAMING = "io.debezium.schema.SchemaTopicNamingStrategy"
@@ -41,6 +41,8 @@ class Wanted:
     columns: Mapping[tuple[str, str], frozenset[str]]
     types: frozenset[str] | None = None
     registry: bool = False
+    kind: str = "postgresql"
+    """The source's engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +122,47 @@ RULES = (
 )
 
 
+_COMMON = frozenset(
+    ("skipped.operations", "errors.tolerance", "event.processing.failure.handling.mode", "decimal.handling.mode",
+     "binary.handling.mode", "snapshot.mode", "topic.naming.strategy", "topic.delimiter")
+)  # fmt: skip
+BINLOG_RULES = (
+    _Rule(
+        "connector.class",
+        "",
+        (DEBEZIUM_MARIADB, DEBEZIUM_MYSQL),
+        "events of other connectors have another meaning",
+    ),
+    *(rule for rule in RULES if rule.setting in _COMMON),
+    _Rule(
+        "event.deserialization.failure.handling.mode",
+        "fail",
+        ("fail",),
+        "an event that cannot be read would be left out",
+    ),
+    _Rule("inconsistent.schema.handling.mode", "fail", ("fail",), "events of an unknown table would be left out"),
+    _Rule(
+        "schema.history.internal.skip.unparseable.ddl",
+        "false",
+        ("false",),
+        "rows would be read by a definition that is not theirs",
+    ),
+    _Rule("bigint.unsigned.handling.mode", "long", ("long",), "numbers would arrive as bytes"),
+    _Rule("enable.time.adjuster", "true", ("false",), "the years 1 to 99 would arrive as others"),
+)
+
+
 def setting_faults(config: Mapping[str, str], wanted: Wanted) -> list[SettingFault]:
     """Every setting of a connector that is not as the pipeline needs it, the harmful ones first."""
     found = [*_ruled(config, wanted)]
-    for check in (_names, _times, _converters, _fields, _changers, _filters, _keys, _messages, _pace):
+    messages = _messages if wanted.kind == "postgresql" else _beats
+    for check in (_names, _times, _converters, _fields, _changers, _filters, _keys, messages, _pace):
         found += check(config, wanted)
     return sorted(found, key=lambda fault: not fault.harmful)
 
 
 def _ruled(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
-    for rule in RULES:
+    for rule in RULES if wanted.kind == "postgresql" else BINLOG_RULES:
         value = config.get(rule.setting, rule.default)
         if rule.types and wanted.types is not None and not rule.types & wanted.types:
             continue
@@ -142,23 +175,26 @@ def _shown(config: Mapping[str, str], setting: str, default: str) -> str:
 
 
 def _names(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
-    for setting, default, name, whose in (
-        ("slot.name", "debezium", wanted.slot, "source.slot"),
-        ("publication.name", "dbz_publication", wanted.publication, "source.publication"),
-        ("topic.prefix", "", wanted.topic_prefix, "source.topic_prefix"),
-    ):
+    names = [("topic.prefix", "", wanted.topic_prefix, "source.topic_prefix")]
+    if wanted.kind == "postgresql":
+        names += [
+            ("slot.name", "debezium", wanted.slot, "source.slot"),
+            ("publication.name", "dbz_publication", wanted.publication, "source.publication"),
+        ]
+    for setting, default, name, whose in names:
         if config.get(setting, default) != name:
             yield SettingFault(setting, _shown(config, setting, default), name, f"{whose} is {name}")
 
 
 def _times(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
-    mode = config.get("time.precision.mode", "adaptive").lower()
+    usual = "adaptive" if wanted.kind == "postgresql" else "adaptive_time_microseconds"
+    mode = config.get("time.precision.mode", usual).lower()
     schemas = _avro(config) or config.get("value.converter.schemas.enable", "true").lower() == "true"
     told = ("adaptive", "adaptive_time_microseconds") if schemas else ()
     if mode in ("microseconds", *told) or (wanted.types is not None and not wanted.types & _TIMES):
         return
     why = "times would be rounded, or read in another unit than they are written in"
-    shown = _shown(config, "time.precision.mode", "adaptive")
+    shown = _shown(config, "time.precision.mode", usual)
     yield SettingFault("time.precision.mode", shown, "microseconds", why)
 
 
@@ -233,7 +269,8 @@ def _filters(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault
     tables = {f"{schema}.{name}": (schema, name) for schema, name in wanted.tables}
     schemas = {schema: schema for schema, _ in wanted.tables}
     columns = {f"{s}.{n}.{column}": column for (s, n), read in wanted.columns.items() for column in read}
-    for kind, names in (("schema", schemas), ("table", tables), ("column", columns)):
+    level = "schema" if wanted.kind == "postgresql" else "database"
+    for kind, names in ((level, schemas), ("table", tables), ("column", columns)):
         for verb in ("include", "exclude"):
             setting = f"{kind}.{verb}.list"
             if out := _left_out(config.get(setting, ""), names, include=verb == "include"):
@@ -283,11 +320,25 @@ def _messages(config: Mapping[str, str], _: Wanted) -> Iterator[SettingFault]:
             yield SettingFault(setting, config[setting], f"{MESSAGE_PREFIX}.*" if kept else None, why)
 
 
-def _pace(config: Mapping[str, str], _: Wanted) -> Iterator[SettingFault]:
+def _beats(config: Mapping[str, str], wanted: Wanted) -> Iterator[SettingFault]:
+    """Our own table must travel with the others."""
+    for setting, name in (("database.include.list", BEATS[0]), ("table.include.list", ".".join(BEATS))):
+        if _left_out(config.get(setting, ""), {name: None}, include=True):
+            why = "barriers and heartbeats would not travel, and no start, wait or cutover could end"
+            yield SettingFault(setting, config[setting], f"{config[setting]},{name}", why)
+
+
+BEATS = ("changeover", "heartbeat")
+"""(database, table) of our own table at a MariaDB or MySQL source."""
+
+
+def _pace(config: Mapping[str, str], asked: Wanted) -> Iterator[SettingFault]:
     for setting, default, good, wanted, why in (
         ("heartbeat.interval.ms", 0, range(1, SLOW_STATUS_MS + 1), HEARTBEAT_MS, "barriers wait for its next commit"),
         ("status.update.interval.ms", 10_000, range(SLOW_STATUS_MS + 1), 100, "barriers wait until the slot shows it"),
     ):
+        if asked.kind != "postgresql" and setting.startswith("status."):
+            continue
         text = config.get(setting, str(default))
         if not text.isdigit() or int(text) not in good:
             yield SettingFault(setting, _shown(config, setting, str(default)), str(wanted), why, harmful=False)

@@ -64,7 +64,7 @@ _TUNED = {
     "producer.override.buffer.memory": str(2 * MESSAGE_BYTES_MAX),
     "producer.override.max.request.size": str(MESSAGE_BYTES_MAX),
 }
-_EXACTLY_ONCE = {
+EXACTLY_ONCE = {
     "exactly.once.support": "required",
     "transaction.boundary": "poll",
     # What a killed worker leaves open keeps read_committed consumers waiting for this long: the default is a minute.
@@ -110,31 +110,38 @@ def connector_config(settings: ConnectorSettings) -> dict[str, str]:
         "slot.name": settings.slot,
         "publication.name": settings.publication,
         "topic.prefix": settings.topic_prefix,
-        "table.include.list": ",".join(_regex(*table) for table in sorted(settings.tables)),
+        "table.include.list": ",".join(table_regex(*table) for table in sorted(settings.tables)),
         "message.prefix.include.list": f"{MESSAGE_PREFIX}.*",
         "unavailable.value.placeholder": settings.placeholder,
     }
-    if keys := _keys(settings.tables):
+    if keys := message_keys(settings.tables):
         owned["message.key.columns"] = keys
     if settings.exactly_once:
-        owned.update(_EXACTLY_ONCE)
-    _check_overrides(settings.overrides, owned)
+        owned.update(EXACTLY_ONCE)
+    check_overrides(settings.overrides, owned)
     poll = {"poll.interval.ms": str(settings.poll_interval_ms)}
     database = _database(settings.database_url)
-    return {**_TUNED, **_converters(settings), **poll, **database, **settings.overrides, **owned}
+    return {
+        **_TUNED,
+        **converters(settings.avro, settings.schemas_enable),
+        **poll,
+        **database,
+        **settings.overrides,
+        **owned,
+    }
 
 
-def _converters(settings: ConnectorSettings) -> dict[str, str]:
+def converters(avro: tuple[str, str] | None, schemas_enable: bool) -> dict[str, str]:
     """What keys and values are written in. A key is JSON in any case.
 
     A key in Avro has the id of its schema in it: with a new id the key's events would go to another partition.
     """
-    schemas = "true" if settings.schemas_enable and settings.avro is None else "false"
+    schemas = "true" if schemas_enable and avro is None else "false"
     # Without the last one a NULL arrives as its column's default.
     json = {"": JSON, ".schemas.enable": schemas, ".replace.null.with.default": "false"}
-    if settings.avro is None:
+    if avro is None:
         return {f"{part}.converter{name}": value for part in ("key", "value") for name, value in json.items()}
-    converter, registry = settings.avro
+    converter, registry = avro
     made = {f"key.converter{name}": value for name, value in json.items()} | {"value.converter": converter}
     return made | _AVRO | {f"value.converter.{k}": v for k, v in converter_settings(converter, registry).items()}
 
@@ -144,40 +151,42 @@ def _database(url: str) -> dict[str, str]:
     try:
         parts = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
     except ProgrammingError:
-        raise _url_error("it is no PostgreSQL URL", "write postgresql://user:password@host:port/database") from None
+        raise url_error("it is no PostgreSQL URL", "write postgresql://user:password@host:port/database") from None
     host = parts.get("host", "")
     if not host or host.startswith("/") or "," in host:
         message = "the connector needs one host to connect to, not a socket or a list of hosts"
-        raise _url_error(message, "set connect.database_url to the source as the Connect workers see it")
+        raise url_error(message, "set connect.database_url to the source as the Connect workers see it")
     named = {"hostname": host, "port": parts.get("port", "5432"), "user": parts.get("user", "")}
     named |= {"password": parts.get("password", ""), "dbname": parts.get("dbname") or parts.get("user", "")}
     named |= {name: parts[name] for name in _SSL if name in parts}
     return {f"database.{name}": value for name, value in named.items() if value}
 
 
-def _url_error(message: str, hint: str) -> ConfigError:
+def url_error(message: str, hint: str) -> ConfigError:
+    """What is wrong with the URL that the connector connects to."""
     return ConfigError([Problem(("connect", "database_url"), message, hint)])
 
 
-def _keys(tables: Mapping[tuple[str, str], tuple[str, ...]]) -> str:
+def message_keys(tables: Mapping[tuple[str, str], tuple[str, ...]]) -> str:
     """message.key.columns: "table:column,column;..." of the tables whose source key is configured."""
-    lists = ((table, ",".join(_literal(column) for column in key)) for table, key in sorted(tables.items()) if key)
-    return ";".join(f"{_regex(*table)}:{columns}" for table, columns in lists)
+    lists = ((table, ",".join(literal_regex(column) for column in key)) for table, key in sorted(tables.items()) if key)
+    return ";".join(f"{table_regex(*table)}:{columns}" for table, columns in lists)
 
 
-def _check_overrides(overrides: Mapping[str, str], owned: Iterable[str]) -> None:
-    refused = sorted({*owned, *_EXACTLY_ONCE}.intersection(overrides))
+def check_overrides(overrides: Mapping[str, str], owned: Iterable[str]) -> None:
+    """Raise ConfigError for a setting of the configuration that must have its own value."""
+    refused = sorted({*owned, *EXACTLY_ONCE}.intersection(overrides))
     if refused:
         message = "it cannot be set: what Changeover guarantees rests on its own value"
         raise ConfigError([Problem(("connect", "config", name), message) for name in refused])
 
 
-def _regex(schema: str, table: str) -> str:
+def table_regex(schema: str, table: str) -> str:
     r"""A regular expression for a table's name and no other."""
-    return rf"{_literal(schema)}\.{_literal(table)}"
+    return rf"{literal_regex(schema)}\.{literal_regex(table)}"
 
 
-def _literal(name: str) -> str:
+def literal_regex(name: str) -> str:
     """A name inside a regular expression, inside Debezium's lists: these split at , ; : and blanks, which no escape of
     theirs protects in all places. Written by code, none of these characters appears."""
     return "".join(char if _WORD.match(char) or not char.isascii() else f"\\x{ord(char):02x}" for char in name)

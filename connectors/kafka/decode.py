@@ -14,9 +14,12 @@ import msgspec
 
 from connectors.change import Change, Key, Row
 from connectors.kafka.ages import Ages
-from connectors.kafka.decode_careful import AVRO, Careful, Where, control, parse, tombstone, unregistered
+from connectors.kafka.decode_careful import AVRO, Careful, Where, parse, tombstone, unregistered
+from connectors.kafka.decode_control import beat, control
 from connectors.kafka.decode_fast import NONE_MISSING, Checks, Shape, Unusual, astuple, fast_way, lax_pair
-from connectors.kafka.decode_values import Placeholder, Unfit
+from connectors.kafka.decode_place import binlog_place
+from connectors.kafka.decode_values import Unfit
+from connectors.kafka.placeholder import NoPlaceholder, Placeholder
 from connectors.kafka.schema import TimePrecision, Units, units_of_schema, units_without_schema
 from connectors.snapshot import Snapshot
 from connectors.wire import Wire, WireColumn
@@ -48,7 +51,7 @@ class TableDecoder:
     all wanted. time_precision: the connector's time.precision.mode, used for messages without a schema. read_after:
     what had been committed before the catalogue was read. schemas: for events in Avro; None refuses them. altered: what
     may have been before an ALTER of the table: of such an event nothing but the key need be readable. ignore_new:
-    columns that the catalogue does not have are left alone.
+    columns that the catalogue does not have are left alone. placeholder: None where every value of every row travels.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class TableDecoder:
         table: Table,
         columns: Sequence[WireColumn],
         key: Sequence[str],
-        placeholder: str = PLACEHOLDER,
+        placeholder: str | None = PLACEHOLDER,
         *,
         time_precision: TimePrecision = "microseconds",
         read_after: Snapshot | None = None,
@@ -72,7 +75,7 @@ class TableDecoder:
         wanted = [column.name for column in self.columns]
         self.names = (*wanted, *(c.name for c in table.columns if c.name not in wanted))
         _check_key(self.table, self.columns, self.key)
-        self.placeholder = Placeholder(placeholder)
+        self.placeholder = NoPlaceholder() if placeholder is None else Placeholder(placeholder)
         positions = [wanted.index(name) for name in self.key]
         given = (self.columns, self.names, positions, self.placeholder, table)
         self._careful = Careful(*given, Ages(read_after, altered), ignore_new=ignore_new)
@@ -103,10 +106,15 @@ class TableDecoder:
     def rowless(self, shape: Shape, event: Any, body: bytes, offset: int) -> Change:
         """The change of a delete or a truncate, on the fast way."""
         source, op, key = event.source, event.op, cast("Key", ())
-        if event.after is not None or op not in "dt" or source.ts_us is None or source.sequence is None:
+        if event.after is not None or op not in "dt" or source.ts_us is None:
             raise Unusual
         if op == "d":
             key = self._deleted(shape, body)
+        if source.file is not None:
+            xid, place = binlog_place(source.file, source.pos, source.row, source.gtid, source.connector)
+            return Change(op, key, None, NONE_MISSING, xid, place, offset, source.ts_us)
+        if source.sequence is None:
+            raise Unusual
         before, own = lax_pair(source.sequence)
         position = (-1 if before is None else before, own)
         return Change(op, key, None, NONE_MISSING, source.txId, position, offset, source.ts_us)
@@ -187,6 +195,13 @@ def decode_message(
 ) -> Change:
     """The change of a message of `<prefix>.message`: op m, with the logical message. Raises RecordError."""
     return control(value, offset, Where(topic, partition, offset), "m", avro)
+
+
+def decode_beat(
+    value: bytes | None, offset: int, topic: str = "", partition: int | None = None, avro: AvroReader | None = None
+) -> Change:
+    """A change of our own table at the source: op m, with what was written. Raises RecordError."""
+    return beat(value, offset, Where(topic, partition, offset), avro)
 
 
 def decode_heartbeat(

@@ -16,7 +16,9 @@ from connectors.change import Change, Key, Row
 from connectors.kafka.avro import AvroSchema, Schemas, avro_schema, read, schema_id, shortest
 from connectors.kafka.decode_careful import Careful
 from connectors.kafka.decode_fast import NONE_MISSING, Checks, Unusual, lax_pair
-from connectors.kafka.decode_values import Placeholder, Unfit
+from connectors.kafka.decode_place import place_of
+from connectors.kafka.decode_values import Unfit
+from connectors.kafka.placeholder import Placeholder
 from connectors.kafka.schema import units_of_schema
 
 _ROWS = frozenset("cur")
@@ -119,6 +121,8 @@ class AvroDecoder:
         micros = source.get("ts_us")
         if micros is None:
             micros = source["ts_ms"] * 1_000
+        if place := place_of(source):
+            return Change(op, key, row, missing, *place, offset, micros)
         return Change(op, key, row, missing, source["txId"], sequence, offset, micros)
 
 

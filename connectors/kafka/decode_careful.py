@@ -8,20 +8,20 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 
 from connectors.change import Change, Key, Row, Sequence2
 from connectors.kafka.ages import Ages
-from connectors.kafka.decode_values import Placeholder, Unfit, reader
+from connectors.kafka.decode_place import place_of
+from connectors.kafka.decode_values import Unfit, reader
+from connectors.kafka.doubts import doubt
+from connectors.kafka.placeholder import Placeholder
 from connectors.kafka.schema import Units, check_names
 from connectors.wire import Wire, WireColumn
 from mappers.errors import RecordError
 from mappers.mapping import Table
-
-if TYPE_CHECKING:
-    from connectors.kafka.avro import AvroReader
 
 _NONE: frozenset[int] = frozenset()
 _IDENTITY = "ALTER TABLE .. REPLICA IDENTITY FULL at the source, or take the replica identity's columns as the key"
@@ -68,15 +68,17 @@ class Careful:
         self.key = tuple(key)
         self._placeholder = placeholder
         self._carried = _carried(table)
+        self._doubts = tuple((i, stands_for) for i, c in enumerate(columns) if (stands_for := doubt(c)))
         self.key_travels = all(columns[place].name in self._carried for place in key)
 
     def change(self, event: Any, units: Units, offset: int) -> Change:
         """The change that an event's payload stands for. Raises Unfit."""
-        op, source = _envelope(event)
+        op, source = envelope(event)
         if op == "m":
-            return _message(event, source, offset)
-        xid, sequence, commit = _position(source)
+            return logical_message(event, source, offset)
+        xid, sequence, commit = position_of(source)
         row: Row | None = None
+        doubtful = False
         missing, key = _NONE, cast("Key", ())
         if op == "d":
             key = self._deleted(event.get("before"), units)
@@ -88,12 +90,13 @@ class Careful:
                     raise
                 return self.unread(event, units, offset)
             key = self._key([row[place] for place in self.key])
-        return Change(op, key, row, missing, xid, sequence, offset, commit)
+            doubtful = any(stands_for(row[place]) for place, stands_for in self._doubts)
+        return Change(op, key, row, missing, xid, sequence, offset, commit, doubtful=doubtful)
 
     def unread(self, event: Any, units: Units, offset: int) -> Change:
         """The change that an event of an older shape stands for, of whose row only the key is used. Raises Unfit."""
-        op, source = _envelope(event)
-        xid, sequence, commit = _position(source)
+        op, source = envelope(event)
+        xid, sequence, commit = position_of(source)
         after = event.get("after")
         if not isinstance(after, dict) or any(self.columns[place].name not in after for place in self.key):
             raise Unfit("the event is older than the table's key, so that its row cannot be told", _ANEW)
@@ -158,13 +161,17 @@ class Careful:
         return self._key([self._value(p, before[self.columns[p].name], units[p]) for p in self.key])
 
     def _key(self, values: Sequence[object]) -> Key:
+        doubts = dict(self._doubts)
         for place, value in zip(self.key, values, strict=True):
+            name = self.columns[place].name
+            if value is not None and place in doubts and doubts[place](value):
+                raise Unfit(f"the key column {name} may have another value than arrived", _OTHER_KEY)
             if value is None:
-                name = self.columns[place].name
                 raise Unfit(f"the key column {name} is null or did not travel", f"{_IDENTITY}, or key by other columns")
         return tuple(values)
 
 
+_OTHER_KEY = "Debezium writes several values of this column alike: mend the row at the source, or key by other columns"
 _DRIFT = "if the column's type was changed, restart changeover; else check the connector's converters"
 
 
@@ -194,31 +201,7 @@ def unregistered() -> Unfit:
     return Unfit(what, "set kafka.schema_registry, or connect.format: json and run `connector apply`")
 
 
-def control(value: bytes | None, offset: int, where: Where, op: str, avro: AvroReader | None = None) -> Change:
-    """A logical message (op m) or a heartbeat (op ""). Raises RecordError."""
-    if value is None:
-        return tombstone(offset)
-    with where:
-        event = _document(value, avro)
-        if isinstance(event, dict) and "schema" in event and "payload" in event:
-            event = event["payload"]
-        if op == "m":
-            found, source = _envelope(event)
-            if found != "m":
-                raise Unfit("the event is no logical message", "check topic.prefix: this topic is the messages' own")
-            return _message(event, source, offset)
-        return tombstone(offset, _whole(event, "ts_ms", "the heartbeat") * 1_000)
-
-
-def _document(value: bytes, avro: AvroReader | None) -> Any:
-    if value[:1] != AVRO:
-        return parse(value)
-    if avro is None:
-        raise unregistered()
-    return avro.event(value)
-
-
-def _envelope(event: Any) -> tuple[str, dict[str, Any]]:
+def envelope(event: Any) -> tuple[str, dict[str, Any]]:
     """(op, source) of an event."""
     if not isinstance(event, dict) or "op" not in event:
         raise Unfit("the event has no op", _ENVELOPE)
@@ -230,7 +213,8 @@ def _envelope(event: Any) -> tuple[str, dict[str, Any]]:
     return op, source
 
 
-def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Change:
+def logical_message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Change:
+    """The change of a logical message. Raises Unfit."""
     message = event.get("message")
     prefix = message.get("prefix") if isinstance(message, dict) else None
     content = message.get("content") if isinstance(message, dict) else None
@@ -240,15 +224,17 @@ def _message(event: dict[str, Any], source: dict[str, Any], offset: int) -> Chan
         decoded = content if isinstance(content, bytes) else base64.b64decode(content or "", validate=True)
     except (binascii.Error, ValueError):
         raise Unfit("the logical message is not base64", "set binary.handling.mode=bytes on the connector") from None
-    xid, sequence, commit = _position(source)
+    xid, sequence, commit = position_of(source)
     return Change("m", (), None, _NONE, xid, sequence, offset, commit, (prefix, decoded))
 
 
-def _position(source: dict[str, Any]) -> tuple[int | None, Sequence2 | None, int]:
+def position_of(source: dict[str, Any]) -> tuple[int | None, Sequence2 | None, int]:
     """(transaction id, sequence, commit time in microseconds)."""
-    xid = None if source.get("txId") is None else _whole(source, "txId", "source")
     micros = source.get("ts_us")
-    commit = _whole(source, "ts_ms", "source") * 1_000 if micros is None else _whole(source, "ts_us", "source")
+    commit = whole(source, "ts_ms", "source") * 1_000 if micros is None else whole(source, "ts_us", "source")
+    if place := place_of(source):
+        return (*place, commit)
+    xid = None if source.get("txId") is None else whole(source, "txId", "source")
     return xid, _sequence(source.get("sequence")), commit
 
 
@@ -262,7 +248,8 @@ def _sequence(text: Any) -> Sequence2 | None:
     return (-1 if before is None else before, own)
 
 
-def _whole(holder: Any, name: str, what: str) -> int:
+def whole(holder: Any, name: str, what: str) -> int:
+    """A whole number of what a message holds. Raises Unfit."""
     value = holder.get(name) if isinstance(holder, dict) else None
     if type(value) is not int:
         raise Unfit(f"{what} has no whole number {name}", _ENVELOPE)

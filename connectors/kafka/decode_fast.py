@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from connectors.change import Change, Key, Row
+from connectors.kafka.decode_place import binlog_place
 from connectors.kafka.decode_values import (
     BOUNDS,
-    Placeholder,
     Reader,
     Unit,
     fast_type,
@@ -20,6 +20,8 @@ from connectors.kafka.decode_values import (
     is_zoned,
     reader,
 )
+from connectors.kafka.doubts import doubt
+from connectors.kafka.placeholder import Placeholder
 from connectors.kafka.schema import Units
 from connectors.wire import Wire, WireColumn
 
@@ -41,6 +43,11 @@ class Source(msgspec.Struct, gc=False):
     txId: int | None = None
     sequence: str | None = None
     ts_us: int | None = None
+    file: str | None = None
+    pos: int | None = None
+    row: int | None = None
+    gtid: str | None = None
+    connector: str | None = None
 
 
 class Rare(Protocol):
@@ -68,10 +75,19 @@ class Checks:
         self.nested = _indices(columns, lambda c: c.kind is Wire.ARRAY and c.element is Wire.TEXT)
         self.numeric_arrays = _indices(columns, is_numeric_array)
         self.times = tuple(_times(columns, units))
-        self.checked = bool(self.numerics or self.zoned or self.nested or self.numeric_arrays or self.times)
+        self.forms = tuple((i, reader(c, None)) for i, c in enumerate(columns) if c.form)
+        self.doubts = tuple((i, stands_for) for i, c in enumerate(columns) if (stands_for := doubt(c)))
+        self.checked = bool(
+            self.numerics or self.zoned or self.nested or self.numeric_arrays or self.times or self.forms or self.doubts
+        )
 
     def finish(self, row: Row) -> Row:
         """The row with times in microseconds. Raises Unusual for values that are not what they look like."""
+        if self.forms:
+            row = self._formed(row)
+        for index, stands_for in self.doubts:
+            if stands_for(row[index]):
+                raise Unusual
         for index in self.numerics:
             value: Any = row[index]
             if value is not None and value > ":":
@@ -89,6 +105,14 @@ class Checks:
                 if item is not None and item > ":":
                     raise Unusual
         return self._timed(row) if self.times else row
+
+    def _formed(self, row: Row) -> Row:
+        """The row with values that travel in a form of their own. Raises Unfit."""
+        values = list(row)
+        for index, read in self.forms:
+            if values[index] is not None:
+                values[index] = read(values[index])
+        return tuple(values)
 
     def _timed(self, row: Row) -> Row:
         """The row with times in microseconds and with their infinities. Raises Unfit."""
@@ -157,10 +181,12 @@ def fast_way(shape: Shape, key: Sequence[int], rare: Rare) -> Callable[[bytes, i
             sequence = lax_pair(sequence)
             if sequence[0] is None:
                 sequence = (-1, sequence[1])
-        micros = source.ts_us
+        micros, xid = source.ts_us, source.txId
         if micros is None:
             micros = source.ts_ms * 1_000
-        return Change(op, values, row, missing, source.txId, sequence, offset, micros)
+        if source.file is not None:
+            xid, sequence = binlog_place(source.file, source.pos, source.row, source.gtid, source.connector)
+        return Change(op, values, row, missing, xid, sequence, offset, micros)
 
     return fast
 
@@ -168,9 +194,9 @@ def fast_way(shape: Shape, key: Sequence[int], rare: Rare) -> Callable[[bytes, i
 def _times(columns: Sequence[WireColumn], units: Units) -> Iterator[tuple[int, int, int, Reader]]:
     """(place, bounds within which a value is as it must be, what makes it so elsewhere)."""
     for place, (column, unit) in enumerate(zip(columns, units, strict=True)):
-        if unit not in (None, Unit.MICROS):
+        if unit not in (None, Unit.MICROS) and not column.form:
             yield place, 0, 0, reader(column, unit)
-        elif column.kind in BOUNDS:
+        elif column.kind in BOUNDS and not column.form:
             yield place, *BOUNDS[column.kind], reader(column, unit)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
-import uuid
 from collections.abc import Callable
 from enum import IntEnum
 from types import GenericAlias
 from typing import Any
 
-from connectors.wire import INFINITY_US, Wire, WireColumn
+from connectors.floats import shortest
+from connectors.wire import INFINITY_US, Form, Wire, WireColumn
 
 Reader = Callable[[Any], object]
 """Makes a neutral value of a JSON value other than null. Raises Unfit."""
@@ -42,6 +41,10 @@ _FAST: dict[Wire, Any] = {
 }
 
 
+_FORMED: dict[Form, Any] = {Form.WRAPPED: int, Form.BITS: bytes}
+"""What values in forms of their own are decoded to, where that is not their kind's."""
+
+
 class Unfit(Exception):
     """Something in an event is not as it must be; becomes a RecordError where topic and offset are known."""
 
@@ -57,34 +60,6 @@ class Unit(IntEnum):
     MILLIS = 1
     MICROS = 1_000
     NANOS = 1_000_000
-
-
-class Placeholder:
-    """What stands in an event for a large value that an update left unchanged, in each of its forms."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.bytes = text.encode()
-        self.base64 = base64.b64encode(self.bytes).decode()
-        self.numbers = [byte - 256 if byte > 127 else byte for byte in self.bytes]
-        digest = hashlib.md5(self.bytes, usedforsecurity=False).digest()
-        self.uuid = str(uuid.UUID(bytes=digest, version=3))
-
-    def mark(self, column: WireColumn) -> object:
-        """The form in a decoded row where that is not the text."""
-        if column.kind is Wire.BYTES:
-            return self.bytes
-        if column.kind is not Wire.ARRAY:
-            return None
-        if column.element is Wire.INT:
-            return self.numbers
-        return [self.uuid] if column.type == "uuid[]" else [self.text]
-
-    def stands(self, column: WireColumn, value: object) -> bool:
-        """Whether the value says that the column's value did not travel."""
-        if column.kind is Wire.BYTES:
-            return value in (self.text, self.base64, self.bytes)
-        return value == self.text or (column.kind is Wire.ARRAY and value == self.mark(column))
 
 
 def is_numeric(column: WireColumn) -> bool:
@@ -104,7 +79,7 @@ def is_zoned(column: WireColumn) -> bool:
 
 def fast_type(column: WireColumn) -> Any:
     """The type that msgspec decodes the usual values of a column to; unusual ones fail it and are read with care."""
-    plain: Any = _FAST[column.kind]
+    plain: Any = _FORMED.get(column.form) or _FAST[column.kind]
     if column.kind is Wire.ARRAY and column.element is not None:
         plain = GenericAlias(list, _FAST[column.element] | None)
     return plain | None
@@ -116,6 +91,8 @@ def _span(unit: Unit | None) -> int:
 
 def reader(column: WireColumn, unit: Unit | None) -> Reader:
     """The careful reader of a column's values."""
+    if column.form:
+        return _formed(column, unit or Unit.MICROS)
     if column.kind is Wire.ARRAY:
         element = _number if is_numeric_array(column) else _READERS[column.element or Wire.TEXT]
         return lambda value: _array(value, element)
@@ -125,6 +102,37 @@ def reader(column: WireColumn, unit: Unit | None) -> Reader:
     if is_numeric(column):
         return _number
     return _zoned if is_zoned(column) else _READERS[column.kind]
+
+
+def _formed(column: WireColumn, unit: Unit) -> Reader:
+    """Reads a value that travels in a form of its own."""
+    text = column.kind is Wire.TEXT
+    readers: dict[Form, Reader] = {
+        Form.WRAPPED: _unwrapped,
+        Form.BITS: lambda value: str(_bits(value)) if text else _bits(value),
+        Form.YEAR: lambda value: 0 if _READERS[Wire.INT](value) == _YEAR_ZERO else value,
+        Form.SINGLE: lambda value: shortest(_float(value)),
+        Form.SPAN: lambda value: _span_of(value, unit),
+    }
+    return readers[column.form]
+
+
+_YEAR_ZERO = 1900
+"""What MariaDB's year 0000 arrives as; it is no year of that type itself."""
+
+
+def _unwrapped(value: int) -> str:
+    _expect(value, int)
+    return str(value % (1 << 64))
+
+
+def _bits(value: object) -> int:
+    return int.from_bytes(_bytes(value), "little")
+
+
+def _span_of(value: int, unit: Unit) -> int:
+    _expect(value, int)
+    return value * 1_000 // unit
 
 
 def _expect(value: object, *types: type) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from connectors.kafka.decode_values import Unfit, Unit, is_zoned
-from connectors.wire import Wire, WireColumn
+from connectors.wire import Form, Wire, WireColumn
 
 TimePrecision = Literal["microseconds", "adaptive", "adaptive_time_microseconds"]
 """Debezium's time.precision.mode: what times are counted in when no schema travels to say it."""
@@ -15,7 +15,10 @@ Units = tuple[Unit | None, ...]
 """One for each wanted column; None where the column is no time."""
 
 ZONED = "io.debezium.time.ZonedTimestamp"
-_TEXTS = frozenset(f"io.debezium.data.{name}" for name in ("Json", "Xml", "Uuid", "Enum", "Ltree")) | {None, ZONED}
+_TEXTS = frozenset(f"io.debezium.data.{name}" for name in ("Json", "Xml", "Uuid", "Enum", "EnumSet", "Ltree")) | {
+    None,
+    ZONED,
+}
 _TIMES = {
     Wire.TIME: {
         ("int32", "io.debezium.time.Time"): Unit.MILLIS,
@@ -42,6 +45,11 @@ _TYPES: dict[Wire, frozenset[str]] = {
 _NAMES: dict[Wire, frozenset[str | None]] = {
     Wire.TEXT: _TEXTS,
     Wire.DATE: frozenset(("io.debezium.time.Date", "org.apache.kafka.connect.data.Date")),
+}
+_FORMS = {
+    Form.WRAPPED: (("int64", None),),
+    Form.BITS: (("bytes", "io.debezium.data.Bits"),),
+    Form.YEAR: (("int32", "io.debezium.time.Year"),),
 }
 _UNNAMED: frozenset[str | None] = frozenset((None,))
 _MEND_TIME = "set time.precision.mode=microseconds on the connector"
@@ -109,6 +117,10 @@ def _is_struct(schema: Any) -> bool:
 
 def _agree(column: WireColumn, field: Mapping[str, Any]) -> Unit | None:
     kind, type_, name = column.kind, field.get("type"), field.get("name")
+    if column.form in _FORMS:
+        if (type_, name) not in _FORMS[column.form]:
+            raise _disagreement(column, type_, name)
+        return None
     if kind in _TIMES:
         return _unit(column, type_, name)
     fits = type_ in _TYPES[kind] and name in _NAMES.get(kind, _UNNAMED)

@@ -107,6 +107,7 @@ class Topics:
     def ensure(self, partitions: Mapping[str, int], replication_factor: int, retention_ms: int) -> list[str]:
         """Create what is missing (names and partition counts as given) and return it; check what is there.
 
+        retention_ms: -1 for ever.
         Raises ConfigError with every problem of every existing topic; then nothing was created.
         """
         existing = self.partition_counts(partitions)
@@ -182,7 +183,8 @@ class Topics:
             if "compact" in config["cleanup.policy"]:
                 hint = "set its cleanup.policy to delete"
                 yield Problem(path, f"cleanup.policy is {config['cleanup.policy']}: compaction removes events", hint)
-            if 0 <= int(config["retention.ms"]) < retention_ms:
+            kept = int(config["retention.ms"])
+            if kept >= 0 and (retention_ms < 0 or kept < retention_ms):
                 message = f"retention.ms is {config['retention.ms']}, below kafka.retention_h ({retention_ms} ms)"
                 yield Problem(path, message, f"set its retention.ms to {retention_ms}")
 
@@ -218,10 +220,20 @@ class Topics:
         return FatalError(error.str(), where=self._where)
 
 
-def stream_topics(prefix: str, tables: Sequence[tuple[str, str]], partitions: int) -> dict[str, int]:
-    """Every topic of a stream and its number of partitions: the tables', the messages', Debezium's heartbeats'."""
+def stream_topics(
+    prefix: str, tables: Sequence[tuple[str, str]], partitions: int, messages: str = ""
+) -> dict[str, int]:
+    """Every topic of a stream and its number of partitions: the tables', the messages', Debezium's heartbeats'.
+
+    messages: the messages' topic, where it is not that of logical messages.
+    """
     topics = dict.fromkeys(table_topics(prefix, tables).values(), partitions)
-    return {**topics, message_topic(prefix): 1, heartbeat_topic(prefix): 1}
+    return {**topics, messages or message_topic(prefix): 1, heartbeat_topic(prefix): 1}
+
+
+def history_topic(prefix: str) -> str:
+    """The topic in which a connector of MariaDB or MySQL keeps the tables' definitions, for itself."""
+    return f"{prefix}.schema-history"
 
 
 def _allowed(char: str) -> str:

@@ -19,6 +19,7 @@ TRANSIENT = frozenset(
         1114, 1206,  # table full, too many locks
         1205, 1213,  # lock wait timeout, deadlock
         1317, 1927, 1969, 3024, 4031,  # killed, or over a time limit
+        1412,  # the table was altered after the snapshot was taken
         2002, 2003, 2005, 2006, 2013, 2014, 2055,  # the client cannot reach the server, or lost it
     }
 )  # fmt: skip

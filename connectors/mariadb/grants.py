@@ -12,7 +12,7 @@ from connectors.seams import MissingGrant
 from mappers.projection import quote
 
 _ASKED = {
-    "SELECT": "EXPLAIN SELECT 1 FROM {table}",
+    "SELECT": "EXPLAIN SELECT * FROM {table}",
     "INSERT": "EXPLAIN INSERT INTO {table} VALUES ()",
     "UPDATE": 'EXPLAIN UPDATE {table} SET "changeover.none" = 1',
     "DELETE": "EXPLAIN DELETE FROM {table} WHERE false",
@@ -27,7 +27,7 @@ def missing_grants(raw: Raw, names: Iterable[tuple[str, str]], rights: Sequence[
         table = f"{quote(schema)}.{quote(name)}"
         lacking = tuple(right for right in rights if _refused(raw, _ASKED[right].format(table=table)))
         if lacking:
-            mend = f"GRANT {', '.join(lacking)} ON {ticked(schema, name)} TO {_account(raw)}"
+            mend = f"GRANT {', '.join(lacking)} ON {ticked(schema, name)} TO {account(raw)}"
             found.append(MissingGrant(f"{schema}.{name}", lacking, False, mend))
     return found
 
@@ -40,7 +40,21 @@ def _refused(raw: Raw, statement: str) -> bool:
     return False
 
 
-def _account(raw: Raw) -> str:
+def may_write(raw: Raw, database: str) -> bool:
+    """Whether a grant on the database, or on all, lets the account make and write tables there."""
+    with raw.cursor() as cursor:
+        cursor.execute("SHOW GRANTS")
+        grants = [str(row[0]) for row in cursor.fetchall()]
+    mine = [grant for grant in grants if f" ON `{database}`.* " in grant or " ON *.* " in grant]
+    return any("ALL PRIVILEGES" in grant or {"CREATE", "UPDATE"} <= _words(grant) for grant in mine)
+
+
+def _words(grant: str) -> set[str]:
+    return set(grant.replace(",", " ").split())
+
+
+def account(raw: Raw) -> str:
+    """The account as GRANT names it."""
     with raw.cursor() as cursor:
         cursor.execute("SELECT current_user()")
         row = cursor.fetchone()

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import errors as pg
 
 from connectors.postgresql import statements
+from connectors.source_log import Session
 from connectors.waiting import Patience
 
 _STATEMENTS = statements.load("slots.sql")
@@ -48,20 +49,6 @@ def read_slot(conn: psycopg.Connection[Any], slot: str) -> Slot | None:
     """The slot of that name, or None."""
     rows = statements.fetch(conn, _STATEMENTS["slot"], {"slot": slot})
     return Slot(**rows[0]) if rows else None
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """The connector's session at the source, as it reads from the slot.
-
-    session: another text where it is another session. confirmed: as `Slot.confirmed`. position: the end of the log.
-    oldest_xid: every transaction before it has ended, and stands in the log before `position`.
-    """
-
-    session: str
-    confirmed: int
-    position: int
-    oldest_xid: int
 
 
 def read_session(conn: psycopg.Connection[Any], slot: str) -> Session | None:

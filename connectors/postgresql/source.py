@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -14,15 +14,19 @@ from connectors.postgresql import key_space, key_stream, sample
 from connectors.postgresql.catalogue import load_functions, load_tables, locale_of, table_grants
 from connectors.postgresql.chunk_copy import probe
 from connectors.postgresql.dialect import POSTGRESQL
+from connectors.postgresql.keys import key_form
 from connectors.postgresql.reading import PostgresReading, begin
 from connectors.postgresql.session import connect, translated
 from connectors.postgresql.shapes import name_of, read_shapes, read_written
-from connectors.postgresql.slots import Session, Slot, read_session, read_slot
+from connectors.postgresql.slots import Slot, read_session, read_slot
+from connectors.postgresql.wire import wire_columns
 from connectors.seams import MissingGrant, Names, Pushdown, TextRow
 from connectors.shape import Shape
 from connectors.snapshot import Snapshot
+from connectors.source_log import Session
 from connectors.sql.dialect import Dialect
 from connectors.tables import MappedTable
+from connectors.wire import WireColumn
 from mappers.mapping import Table
 from mappers.names import qualified, quote
 
@@ -120,6 +124,14 @@ class PostgresSource:
         """What the role may not do with these tables."""
         with translated("source", self.url):
             return table_grants(self.connection(), names, rights)
+
+    def wires(self, table: Table, wanted: Collection[str]) -> tuple[WireColumn, ...]:
+        """The wanted columns as they travel. Raises ConfigError with a problem for each that cannot."""
+        return wire_columns(table, wanted)
+
+    def key_form(self, table: Table, key: Sequence[str], wires: Sequence[WireColumn]) -> KeyForm:
+        """How keys are written and ordered. Raises ValueError for a key type that has no exact text form."""
+        return key_form(table, key, wires)
 
     def functions(self) -> frozenset[str]:
         """Names of functions that the source's catalogue calls immutable."""

@@ -9,18 +9,17 @@ from functools import partial
 from connectors.kafka.cluster import Cluster
 from connectors.kafka.connect import Connect
 from connectors.kafka.topics import admin_client, table_topics
-from connectors.postgresql.doctor import READ_ONLY
-from connectors.postgresql.source import PostgresSource
 from connectors.tables import MappedTable
 from daemon.doctor.gather import Sides as DoctorSides
-from daemon.engines import target_of
 from daemon.explain.gather import Sides
 from daemon.plan.batch import BatchBench
 from daemon.plan.gather import Bench
 from daemon.resync.extras import Extras
 from daemon.resync.fences import Fences
 from daemon.resync.table import TableResync
+from daemon.sources import source_of
 from daemon.stream.decoders import decoders, table_decoder
+from daemon.targets import target_of
 from daemon.wiring import Parts
 from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.errors import ChangeoverError, TransientError
@@ -37,12 +36,7 @@ def harmless(parts: Parts) -> DoctorSides:
     source, kafka = parts.config.source, parts.config.kafka
     connect = parts.config.connect
     return DoctorSides(
-        PostgresSource(
-            source.url.get_secret_value(),
-            publication=source.publication,
-            timeout_s=HARMLESS_S,
-            settings=READ_ONLY,
-        ),
+        source_of(source, timeout_s=HARMLESS_S, read_only=True),
         target_of(parts.config.target, timeout_s=HARMLESS_S, read_only=True),
         Cluster(admin_client(kafka.bootstrap_servers, kafka.settings), kafka.bootstrap_servers, HARMLESS_S),
         Connect(connect.url, timeout_s=HARMLESS_S) if connect else None,
@@ -86,7 +80,7 @@ def sides(parts: Parts) -> Sides:
         parts.target,
         parts.control,
         parts.log_reader,
-        partial(table_decoder, schemas=parts.schemas),
+        partial(table_decoder, stream=parts.stream, schemas=parts.schemas),
         lambda: parts.barrier(DELIVERY_LIMIT_S),
     )
 
@@ -105,7 +99,7 @@ def plan_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> Bench:
 
 def batch_bench(parts: Parts, tables: Mapping[str, MappedTable]) -> BatchBench:
     """What `plan --batch` tries a batch with."""
-    made = decoders(tables, *parts.topics(tables), parts.shapes(), parts.schemas)
+    made = decoders(tables, *parts.topics(tables), parts.stream, parts.shapes(), parts.schemas)
     wait = limited_wait(parts, GATE_LIMIT_S)
     source, guard = parts.source(), parts.guard(tables, parts.source(), lambda table, stored, doubts: None)
     return BatchBench(tables, source, parts.target, parts.control, parts.desk, parts.log_reader, made, guard, wait)

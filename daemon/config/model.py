@@ -28,6 +28,7 @@ from daemon.config.sections import (
     StreamSection,
     TargetSection,
     VerifySection,
+    check_source_url,
 )
 from daemon.config.yaml_lines import Fault, Position, parse
 from daemon.logs import redacted
@@ -80,10 +81,22 @@ class Config(Section):
         return data
 
     @model_validator(mode="after")
+    def _can_be_followed(self) -> Config:
+        """What one section needs of another."""
+        if self.source.kind != "postgresql" and self.connect is None:
+            raise ValueError(
+                f"a source of kind {self.source.kind} needs the section connect: nothing else tells how far the "
+                "connector is"
+            )
+        if self.connect is not None and self.connect.database_url is not None:
+            check_source_url(self.source.kind, self.connect.database_url)
+        return self
+
+    @model_validator(mode="after")
     def _place_tables(self) -> Config:
         """A bare table name is in its engine's default schema."""
         for spec in self.tables:
-            spec.place("public", self.target.default_schema)
+            spec.place(self.source.default_schema, self.target.default_schema)
         return self
 
     def locate(self, error: ConfigError) -> ConfigError:

@@ -28,6 +28,7 @@ ACTION = "configuration"
 TAKEN, REFUSED = "taken", "refused"
 FIXED = (
     ("pipeline",),
+    ("source", "kind"),
     ("source", "topic_prefix"),
     ("source", "slot"),
     ("source", "publication"),

@@ -48,6 +48,7 @@ def _mariadb(url: SecretStr) -> SecretStr:
     try:
         parts = urlsplit(url.get_secret_value())
         good = parts.scheme in ("mariadb", "mysql") and len(parts.path) > 1 and "/" not in parts.path[1:]
+        good = good and bool(parts.hostname)
     except ValueError:
         good = False
     if not good:
@@ -56,12 +57,12 @@ def _mariadb(url: SecretStr) -> SecretStr:
     return url
 
 
-_TARGET_URLS: dict[str, Callable[[SecretStr], SecretStr]] = {
+_SOURCE_URLS: dict[str, Callable[[SecretStr], SecretStr]] = {
     "postgresql": _postgresql,
     "mariadb": _mariadb,
     "mysql": _mariadb,
-    "sqlite": _sqlite,
 }
+_TARGET_URLS = {**_SOURCE_URLS, "sqlite": _sqlite}
 _DEFAULT_SCHEMAS = {"postgresql": "public", "sqlite": "main"}
 PostgresqlUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
 HttpUrl = Annotated[str, AfterValidator(_http)]
@@ -85,19 +86,39 @@ class Section(BaseModel):
         return value
 
 
+def check_source_url(kind: str, url: SecretStr) -> SecretStr:
+    """The URL, if a source of this kind can be there. Raises ValueError."""
+    check = _SOURCE_URLS.get(kind)
+    return check(url) if check else url
+
+
 class SourceSection(Section):
     """The old database."""
 
-    kind: Literal["postgresql"] = Field(description="Engine of the old database")
-    url: PostgresqlUrl = Field(description="postgresql://user@host:port/database, as seen from this process")
+    kind: Literal["postgresql", "mariadb", "mysql"] = Field(description="Engine of the old database")
+    url: SecretStr = Field(
+        description="postgresql://user@host:port/database, or mariadb://.. or mysql://.., as seen from this process"
+    )
     topic_prefix: Name = Field(description="Debezium's topic.prefix: topics are called PREFIX.SCHEMA.TABLE")
     slot: PostgresqlName = Field(
-        default="", description="Replication slot (default: changeover_ and the pipeline's name)"
+        default="", description="PostgreSQL: replication slot (default: changeover_ and the pipeline's name)"
     )
     publication: PostgresqlName = Field(
-        default="", description="Publication (default: changeover_ and the pipeline's name)"
+        default="", description="PostgreSQL: publication (default: changeover_ and the pipeline's name)"
     )
     connect_timeout_s: int = Field(default=10, ge=1, le=300, description="Seconds to wait for a connection")
+
+    @field_validator("url")
+    @classmethod
+    def _of_its_kind(cls, url: SecretStr, info: ValidationInfo) -> SecretStr:
+        return check_source_url(info.data.get("kind", ""), url)
+
+    @property
+    def default_schema(self) -> str:
+        """Where a table without a schema is: MariaDB's schemas are its databases."""
+        if self.kind == "postgresql":
+            return "public"
+        return unquote(urlsplit(self.url.get_secret_value()).path.strip("/"))
 
 
 class TargetSection(Section):
@@ -185,7 +206,7 @@ class ConnectSection(Section):
         description="Exactly-once source support of the Connect workers: use it if there, insist on it, or not",
     )
     poll_interval_ms: int = Field(default=20, ge=1, le=60_000, description="Milliseconds between the connector's polls")
-    database_url: PostgresqlUrl | None = Field(
+    database_url: SecretStr | None = Field(
         default=None,
         description="URL of the old database as the Connect workers see it, where that differs from source.url",
     )

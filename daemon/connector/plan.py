@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from connectors.kafka.connector_config import PLACEHOLDER
 from connectors.kafka.topics import stream_topics
+from daemon.sources import stream_of
 from mappers.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -45,11 +46,14 @@ class StreamPlan:
     poll_interval_ms: int = 20
     placeholder: str = PLACEHOLDER
     overrides: Mapping[str, str] | None = None
+    kind: str = "postgresql"
+    """The source's engine, by its name in the configuration."""
 
     @property
     def topics(self) -> dict[str, int]:
         """Every topic of the stream and its number of partitions. Raises ConfigError where two tables share one."""
-        return stream_topics(self.topic_prefix, list(self.tables), self.partitions)
+        messages = stream_of(self.kind).messages(self.topic_prefix)
+        return stream_topics(self.topic_prefix, list(self.tables), self.partitions, messages)
 
 
 def plan_of(config: Config) -> StreamPlan:
@@ -84,6 +88,7 @@ def plan_of(config: Config) -> StreamPlan:
         registry_url=connect.schema_registry or registry or "",
         poll_interval_ms=connect.poll_interval_ms,
         overrides=connect.config,
+        kind=config.source.kind,
     )
 
 

@@ -1,34 +1,26 @@
-"""The source's publication and slot, the topics and the connector, as one thing: applied, asked and removed.
+"""The source's part, the topics and the connector, as one thing: applied, asked and removed.
 
 `apply` makes the whole way from the source to Kafka, and changes nothing where it is already there. What belongs to
-someone else (by the pipeline's name in the connector, by the publication's comment) is never changed.
+someone else (by the pipeline's name in the connector, by a mark at the source) is never changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-import psycopg
-
 from connectors.kafka.avro_converters import chosen
-from connectors.kafka.connect import DEBEZIUM_POSTGRESQL, Connect
-from connectors.kafka.connector_config import OWNER, ConnectorSettings, connector_config
+from connectors.kafka.connect import Connect
+from connectors.kafka.connector_config import OWNER
 from connectors.kafka.topics import Topics, admin_client
-from connectors.postgresql.catalogue import server_facts
-from connectors.postgresql.publication import drop_publication, ensure_publication, publication
-from connectors.postgresql.session import connect as connect_source
-from connectors.postgresql.session import translated
-from connectors.postgresql.slots import drop_slot, lost, read_slot
 from connectors.waiting import Patience
+from daemon.connector.engine import Engine, SourceSetup
+from daemon.connector.engines import engine_of
 from daemon.connector.plan import StreamPlan
-from daemon.connector.source_checks import check_source
 from mappers.errors import ChangeoverError, ConfigError, FatalError, Problem
 
-OLDEST_DEBEZIUM = (3, 7)
-"""Earlier ones lose events when they restart between two that share an LSN (debezium/debezium#7531)."""
+FOR_EVER = -1
 
 
 def apply(plan: StreamPlan, patience: Patience) -> dict[str, Any]:
@@ -36,24 +28,24 @@ def apply(plan: StreamPlan, patience: Patience) -> dict[str, Any]:
 
     Raises ConfigError with everything that is missing at the source, before anything is changed.
     """
-    topics = _topics(plan)
-    wanted = plan.topics
-    with _source(plan) as conn, Connect(plan.connect_url) as connect:
-        check_source(conn, plan.tables, plan.slot)
-        config = patience.call(lambda: _config(plan, connect))
+    engine = engine_of(plan.kind)
+    with engine.source(plan) as source, Connect(plan.connect_url) as connect:
+        source.check()
+        config = patience.call(lambda: _config(plan, engine, connect))
         now = _own_config(plan, connect)
-        _check_continuity(plan, conn, connect, now is not None)
-        created = patience.call(lambda: topics.ensure(wanted, plan.replication_factor, plan.retention_ms))
-        published = ensure_publication(conn, plan.publication, plan.tables, plan.pipeline)
+        _check_continuity(source, connect, now is not None)
+        created = patience.call(lambda: _ensure_topics(plan, engine))
+        prepared = source.prepare()
         changed = patience.call(lambda: _put(plan, connect, config, now))
         connect.wait_running(plan.connector, patience)
-        patience.until(lambda: _slot_idle(conn, plan.slot), where=f"replication slot {plan.slot}")
+        where, _ = source.not_ready(connect)
+        patience.until(lambda: source.not_ready(connect)[1], where=where)
         return {
             "topics_created": created,
-            "publication": published,
+            **prepared,
             "connector": changed,
             "exactly_once": "exactly.once.support" in config,
-            "slot": _slot(conn, plan.slot),
+            **source.made(),
         }
 
 
@@ -67,39 +59,39 @@ def status(plan: StreamPlan) -> dict[str, Any]:
 
 
 def delete(plan: StreamPlan, patience: Patience, *, topics: bool = False) -> dict[str, Any]:
-    """Remove the connector with its offsets, the slot, the publication and, if asked, the topics. Says what was there.
+    """Remove the connector with its offsets, the source's part and, if asked, the topics. Says what was there.
 
-    In this order, so that it can be repeated from wherever it was interrupted.
+    In this order, so that it can be repeated from wherever it was interrupted. What the connector keeps for itself in
+    a topic goes with it.
     """
-    with _source(plan) as conn, Connect(plan.connect_url) as connect:
-        return {
-            "connector": _remove_connector(plan, connect, patience),
-            "slot": drop_slot(conn, plan.slot, patience),
-            "publication": drop_publication(conn, plan.publication, plan.pipeline),
-            "topics": _topics(plan).delete(plan.topics) if topics else [],
-        }
+    engine = engine_of(plan.kind)
+    with engine.source(plan) as source, Connect(plan.connect_url) as connect:
+        removed = {"connector": _remove_connector(plan, connect, patience), **source.remove(patience)}
+        own = engine.own_topics(plan)
+        gone = _topics(plan).delete([*plan.topics, *own] if topics else own)
+        return {**removed, "topics": gone if topics else []}
 
 
-@contextmanager
-def _source(plan: StreamPlan) -> Iterator[psycopg.Connection[Any]]:
-    with translated("source", plan.source_url), connect_source(plan.source_url, "source") as conn:
-        yield conn
+def _ensure_topics(plan: StreamPlan, engine: Engine) -> list[str]:
+    topics, own = _topics(plan), dict.fromkeys(engine.own_topics(plan), 1)
+    created = topics.ensure(plan.topics, plan.replication_factor, plan.retention_ms)
+    return created + topics.ensure(own, plan.replication_factor, FOR_EVER) if own else created
 
 
 def _topics(plan: StreamPlan) -> Topics:
     return Topics(admin_client(plan.bootstrap_servers, plan.kafka_settings or {}), plan.bootstrap_servers)
 
 
-def _config(plan: StreamPlan, connect: Connect) -> dict[str, str]:
+def _config(plan: StreamPlan, engine: Engine, connect: Connect) -> dict[str, str]:
     """The connector's configuration, after asking the workers what they can do."""
-    version = connect.plugins().get(DEBEZIUM_POSTGRESQL)
+    plugin = engine.plugin
+    version, oldest = connect.plugins().get(plugin.java_class), ".".join(map(str, plugin.oldest))
     if version is None:
-        hint = "install debezium-connector-postgres 3.7 or later in the workers' plugin.path"
-        raise FatalError("Debezium's PostgreSQL connector is not installed", where=connect.where, hint=hint)
-    if version_of(version) < OLDEST_DEBEZIUM:
-        what = f"Debezium {version} can lose events when it restarts (debezium/debezium#7531)"
-        raise FatalError(what, where=connect.where, hint="install 3.7 or later")
-    exactly_once = plan.exactly_once != "off" and connect.offers_exactly_once()
+        hint = f"install {plugin.package} {oldest} or later in the workers' plugin.path"
+        raise FatalError(f"Debezium's {plugin.title} connector is not installed", where=connect.where, hint=hint)
+    if version_of(version) < plugin.oldest:
+        raise FatalError(f"Debezium {version} {plugin.why}", where=connect.where, hint=f"install {oldest} or later")
+    exactly_once = plan.exactly_once != "off" and connect.offers_exactly_once(plugin.java_class)
     if plan.exactly_once == "required" and not exactly_once:
         hint = "set exactly.once.source.support=enabled on every worker, or connect.exactly_once to auto"
         raise FatalError("the workers have exactly-once source support disabled", where=connect.where, hint=hint)
@@ -116,22 +108,8 @@ def wanted_config(plan: StreamPlan, exactly_once: bool, converters: Collection[s
         what = "the Connect workers have no Avro converter" if plan.converter == "auto" else "it is not installed"
         hint = "install Confluent's or Apicurio's in the workers' plugin.path, or set connect.format: json"
         raise ConfigError([Problem(("connect", "converter"), what, hint)])
-    return connector_config(
-        ConnectorSettings(
-            pipeline=plan.pipeline,
-            database_url=plan.database_url,
-            slot=plan.slot,
-            publication=plan.publication,
-            topic_prefix=plan.topic_prefix,
-            tables=plan.tables,
-            exactly_once=exactly_once,
-            schemas_enable=plan.schemas_enable,
-            avro=None if converter is None else (converter, plan.registry_url),
-            poll_interval_ms=plan.poll_interval_ms,
-            placeholder=plan.placeholder,
-            overrides=plan.overrides or {},
-        )
-    )
+    avro = None if converter is None else (converter, plan.registry_url)
+    return engine_of(plan.kind).config(plan, exactly_once, avro)
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -153,14 +131,13 @@ def _own_config(plan: StreamPlan, connect: Connect) -> dict[str, str] | None:
     return now
 
 
-def _check_continuity(plan: StreamPlan, conn: psycopg.Connection[Any], connect: Connect, exists: bool) -> None:
-    """A connector that has read before, whose slot is gone or lost, has missed changes that nobody can bring back."""
-    slot = read_slot(conn, plan.slot)
-    gone = lost(slot)
-    if gone and (slot is not None or (exists and connect.offsets(plan.connector))):
+def _check_continuity(source: SourceSetup, connect: Connect, exists: bool) -> None:
+    """A connector that has read before, whose place in the log is gone, has missed changes that nobody brings back."""
+    what, gone = source.lost(connect, exists=exists)
+    if gone:
         raise FatalError(
             f"it {gone}: changes were lost that the stream has not seen",
-            where=f"replication slot {plan.slot}",
+            where=what,
             hint="run `connector delete`, `connector apply` and `run --anew`: the tables are read from the beginning",
         )
 
@@ -179,19 +156,6 @@ def _put(plan: StreamPlan, connect: Connect, config: Mapping[str, str], now: Map
         connect.restart_failed(name)
         return "restarted"
     return "unchanged"
-
-
-def _slot_idle(conn: psycopg.Connection[Any], slot: str) -> str:
-    """Why the slot does not deliver; "" where it does."""
-    state = read_slot(conn, slot)
-    if state is None:
-        return "the connector has not created it yet"
-    return "" if state.active else "the connector does not read from it yet"
-
-
-def _slot(conn: psycopg.Connection[Any], slot: str) -> dict[str, Any] | None:
-    state = read_slot(conn, slot)
-    return None if state is None else asdict(state)
 
 
 def _remove_connector(plan: StreamPlan, connect: Connect, patience: Patience) -> bool:
@@ -215,7 +179,10 @@ def _remove_connector(plan: StreamPlan, connect: Connect, patience: Patience) ->
 def _connector_status(plan: StreamPlan) -> dict[str, Any]:
     with Connect(plan.connect_url) as connect:
         config, state = connect.config(plan.connector), connect.state(plan.connector)
-        found: dict[str, Any] = {"name": plan.connector, "debezium": connect.plugins().get(DEBEZIUM_POSTGRESQL)}
+        found: dict[str, Any] = {
+            "name": plan.connector,
+            "debezium": connect.plugins().get(engine_of(plan.kind).plugin.java_class),
+        }
         if config is None or state is None:
             return {**found, "state": "missing"}
         return {
@@ -229,20 +196,8 @@ def _connector_status(plan: StreamPlan) -> dict[str, Any]:
 
 
 def _source_status(plan: StreamPlan) -> dict[str, Any]:
-    with _source(plan) as conn:
-        published = publication(conn, plan.publication)
-        return {
-            "server": asdict(server_facts(conn)),
-            "slot": {"name": plan.slot, **(_slot(conn, plan.slot) or {"state": "missing"})},
-            "publication": {"name": plan.publication, "state": "missing"}
-            if published is None
-            else {
-                "name": plan.publication,
-                "owner": published.owner,
-                "complete": published.complete and not published.partial,
-                "tables_missing": sorted(".".join(table) for table in plan.tables.keys() - published.tables),
-            },
-        }
+    with engine_of(plan.kind).source(plan) as source:
+        return source.status()
 
 
 def _topic_status(plan: StreamPlan) -> dict[str, Any]:

@@ -10,15 +10,17 @@ from connectors.control.facts import ControlState
 from connectors.kafka.cluster import KafkaState, Partition
 from connectors.kafka.connect_facts import ConnectFacts
 from connectors.kafka.connector_check import Wanted
-from connectors.kafka.topics import heartbeat_topic, message_topic, table_topic
+from connectors.kafka.topics import heartbeat_topic, table_topic
 from connectors.mariadb.doctor import MariadbState
-from connectors.postgresql.doctor import Side, SourceState, TargetState
+from connectors.mariadb.source_doctor import MariadbSourceState
+from connectors.postgresql.doctor import CheckConstraint, Index, InexactText, Side, SourceState, TargetState
 from connectors.postgresql.wire import bare_type
 from connectors.shape import Shape
 from connectors.sqlite.doctor import FileState
 from daemon.config.model import Config
 from daemon.connector.plan import keys_of
-from mappers.mapping import Entry
+from daemon.sources import stream_of
+from mappers.mapping import Entry, Table
 
 Found = TypeVar("Found")
 SOURCE, TARGET, CONNECT, KAFKA, REGISTRY, MAPPING, CONTROL = (
@@ -62,6 +64,7 @@ class Case:
     missing: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     found_source: SourceState | None = None
+    found_mariadb_source: MariadbSourceState | None = None
     found_target: TargetState | MariadbState | FileState | None = None
     found_connect: ConnectFacts | None = None
     found_kafka: KafkaState | None = None
@@ -75,6 +78,35 @@ class Case:
     def source(self) -> SourceState:
         """The source; only for checks that need it."""
         return _there(self.found_source)
+
+    @property
+    def mariadb_source(self) -> MariadbSourceState:
+        """The source where it is MariaDB or MySQL; only for checks that need it."""
+        return _there(self.found_mariadb_source)
+
+    @property
+    def source_tables(self) -> Mapping[str, Table]:
+        """The mapped tables at the source, whatever its engine; empty where it could not be asked."""
+        if self.found_mariadb_source is not None:
+            return self.found_mariadb_source.tables
+        return self.found_source.side.tables if self.found_source is not None else {}
+
+    @property
+    def source_indexes(self) -> Sequence[Index]:
+        """The unique indexes of the mapped tables at the source."""
+        if self.found_mariadb_source is not None:
+            return [index for table in self.found_mariadb_source.tables.values() for index in _indexes(table)]
+        return self.source.side.indexes
+
+    @property
+    def source_checks(self) -> Sequence[CheckConstraint]:
+        """The source's check constraints that can be told to be the same as the target's."""
+        return self.source.side.checks if self.found_source is not None else ()
+
+    @property
+    def source_texts(self) -> Sequence[InexactText]:
+        """The source's columns in which texts are equal that are not the same, as the target would say it."""
+        return self.source.side.texts if self.found_source is not None else ()
 
     @property
     def target(self) -> TargetState:
@@ -143,7 +175,8 @@ class Case:
         """Every topic that the pipeline needs."""
         prefix = self.config.source.topic_prefix
         beats = [heartbeat_topic(prefix)] if self.managed else []
-        return [*dict.fromkeys(self.table_topics.values()), message_topic(prefix), *beats]
+        messages = stream_of(self.config.source.kind).messages(prefix)
+        return [*dict.fromkeys(self.table_topics.values()), messages, *beats]
 
     def sides(self) -> Sequence[tuple[str, Side]]:
         """The databases that were reached."""
@@ -167,7 +200,30 @@ def wanted_of(config: Config, entries: Sequence[Entry]) -> Wanted:
         columns=columns,
         types=frozenset(types) if entries else None,
         registry=config.kafka.schema_registry is not None,
+        kind=config.source.kind,
     )
+
+
+def _indexes(table: Table) -> list[Index]:
+    """The table's key and unique constraints as indexes."""
+    named = [("PRIMARY", table.key, False), *((u.name, u.columns, u.partial) for u in table.uniques)]
+    return [
+        Index(
+            table=table.full_name,
+            name=name,
+            is_primary=name == "PRIMARY",
+            is_unique=True,
+            is_exclusion=False,
+            arbiter=not partial,
+            deferrable=False,
+            columns=columns,
+            partial=partial,
+            definition=name,
+            drop="",
+        )
+        for name, columns, partial in named
+        if columns
+    ]
 
 
 def _there(found: Found | None) -> Found:

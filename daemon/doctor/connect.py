@@ -9,7 +9,8 @@ from urllib.parse import quote
 from connectors.kafka.avro_converters import NAMES, chosen
 from connectors.kafka.connector_check import SettingFault, setting_faults
 from connectors.kafka.connector_config import OWNER
-from daemon.connector.setup import OLDEST_DEBEZIUM, version_of
+from daemon.connector.engines import engine_of
+from daemon.connector.setup import version_of
 from daemon.doctor.case import CONNECT, Case, wanted_of
 from daemon.doctor.findings import Check, Fault, How, Level, Skipped, Verdict, fail, warn
 from daemon.doctor.source import APPLY
@@ -39,13 +40,13 @@ def _reachable(case: Case) -> Verdict:
 
 def _debezium(case: Case) -> Verdict:
     found = case.connect.debezium
-    install = "install debezium-connector-postgres 3.7 or later in the workers' plugin.path"
+    plugin = engine_of(case.config.source.kind).plugin
+    oldest = ".".join(map(str, plugin.oldest))
+    install = f"install {plugin.package} {oldest} or later in the workers' plugin.path"
     if found is None:
-        return [fail("Debezium's PostgreSQL connector is not installed", install, How.SETTING)]
-    if version_of(found) < OLDEST_DEBEZIUM:
-        return [
-            fail(f"Debezium {found} can lose events when it restarts (debezium/debezium#7531)", install, How.SETTING)
-        ]
+        return [fail(f"Debezium's {plugin.title} connector is not installed", install, How.SETTING)]
+    if version_of(found) < plugin.oldest:
+        return [fail(f"Debezium {found} {plugin.why}", install, How.SETTING)]
     return f"Debezium {found}"
 
 
@@ -192,7 +193,7 @@ def _commits(case: Case) -> Verdict:
 
 CHECKS = (
     Check("reachable", "Kafka Connect's REST interface answers", _reachable),
-    Check("Debezium", "Debezium's PostgreSQL connector, 3.7 or later", _debezium, NEED),
+    Check("Debezium", "Debezium's connector for the source, no older than what is known to be whole", _debezium, NEED),
     Check("connector", "the connector is there, ours or declared as somebody else's", _connector, NEED),
     Check("running", "the connector and its task run", _running, NEED),
     Check("settings", "every setting that the decoder and the hand-over rest on", _settings, NEED),

@@ -9,6 +9,7 @@ from daemon.doctor import (
     connect,
     kafka,
     mapping,
+    mariadb_source,
     pipeline,
     source,
     source_tables,
@@ -49,6 +50,8 @@ def examine(config: Config, sides: Sides, areas: Collection[str] = (), old_s: fl
 
 def judge(case: Case, areas: Collection[str] = ()) -> list[Finding]:
     """What the checks say of a case. Pure."""
-    every = AREAS | {"target": TARGETS[case.config.target.kind]}
-    wanted = {area: checks for area, checks in every.items() if area in areas or not areas}
+    engines = {"target": TARGETS[case.config.target.kind]}
+    if case.config.source.kind != "postgresql":
+        engines["source"] = mariadb_source.CHECKS
+    wanted = {area: checks for area, checks in (AREAS | engines).items() if area in areas or not areas}
     return [finding for area, checks in wanted.items() for finding in judged(area, checks, case)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -15,17 +16,22 @@ from connectors.kafka.cluster import Cluster, Partition
 from connectors.kafka.connect import Connect
 from connectors.kafka.connect_facts import ConnectFacts, connect_facts
 from connectors.kafka.registry import Registry
+from connectors.mariadb import session as mariadb
 from connectors.mariadb.doctor import MariadbState
 from connectors.mariadb.doctor import target_state as mariadb_state
+from connectors.mariadb.source_doctor import MariadbSourceState
+from connectors.mariadb.source_doctor import source_state as mariadb_source_state
 from connectors.mariadb.target import MariadbTarget
 from connectors.postgresql.doctor import SourceState, TargetState, source_state, target_state
 from connectors.postgresql.session import server_of, translated
 from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
+from connectors.source_database import SourceDatabase
 from connectors.sql.target import SqlTarget
 from connectors.sqlite.doctor import FileState, file_state
 from daemon.config.errors import dotted
 from daemon.config.model import Config
+from daemon.connector.engines import engine_of
 from daemon.connector.plan import plan_of
 from daemon.connector.setup import wanted_config
 from daemon.doctor.case import (
@@ -44,6 +50,7 @@ from daemon.prepare import checked, entries_of
 from mappers.errors import ChangeoverError, ConfigError, Problem
 
 Found = TypeVar("Found")
+TIMEOUT_S = 5
 _NAMES = {MAPPING: "what the mapping looks at", CONTROL: "the control schema"}
 _PLACE = re.compile(r"(.+?:\d+:\d+): ")
 
@@ -52,7 +59,7 @@ _PLACE = re.compile(r"(.+?:\d+:\d+): ")
 class Sides:
     """What is asked. Every session only reads. connect: None where the configuration has no such section."""
 
-    source: PostgresSource
+    source: SourceDatabase
     target: SqlTarget
     cluster: Cluster
     connect: Connect | None
@@ -106,7 +113,8 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
         case,
         missing=missing,
         errors=errors,
-        found_source=found_source,
+        found_source=found_source if isinstance(found_source, SourceState) else None,
+        found_mariadb_source=found_source if isinstance(found_source, MariadbSourceState) else None,
         found_target=found_target,
         found_control=found_control,
         found_kafka=found_kafka,
@@ -117,12 +125,20 @@ def gather(config: Config, sides: Sides, old_s: float) -> Case:
     return replace(case, half_old=_half_old(case, sides), wanted_config=_wanted_config(case))
 
 
-def _source(case: Case, sides: Sides, old_s: float) -> SourceState:
-    section, url = case.config.source, sides.source.url
+def _source(case: Case, sides: Sides, old_s: float) -> SourceState | MariadbSourceState:
+    section, url, source = case.config.source, sides.source.url, sides.source
+    if not isinstance(source, PostgresSource):
+        return _mariadb(case, url, old_s)
     with translated("source", url):
         names = case.source_names.values()
-        conn = sides.source.connection()
+        conn = source.connection()
         return source_state(conn, server_of(url), names, section.slot, section.publication, old_s)
+
+
+def _mariadb(case: Case, url: str, old_s: float) -> MariadbSourceState:
+    names = list(case.source_names.values())
+    with mariadb.translated("source", url), closing(mariadb.connect(url, "source", timeout_s=TIMEOUT_S)) as raw:
+        return mariadb_source_state(raw, mariadb.server_of(url), names, case.config.pipeline, old_s)
 
 
 def _target(case: Case, sides: Sides, old_s: float) -> TargetState | MariadbState | FileState:
@@ -144,7 +160,8 @@ def _control(sides: Sides) -> ControlState:
 def _connect(case: Case, sides: Sides) -> ConnectFacts | None:
     if sides.connect is None or case.config.connect is None:
         return None
-    return connect_facts(sides.connect, case.config.connect.connector)
+    plugin = engine_of(case.config.source.kind).plugin.java_class
+    return connect_facts(sides.connect, case.config.connect.connector, plugin)
 
 
 def _registry(config: Config) -> str:
@@ -160,7 +177,7 @@ def _mapping(config: Config, sides: Sides) -> MappingState:
     except ConfigError as error:
         return MappingState(faults=_faults(config, error))
     try:
-        checked(entries, sides.target, read_after, shapes, triggers_fire=False)
+        checked(entries, sides.source, sides.target, read_after, shapes, triggers_fire=False)
     except ConfigError as error:
         return MappingState(entries, _faults(config, error))
     return MappingState(entries, shapes=shapes)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from connectors.chunks import ChunkState
 from connectors.kafka.cluster import TopicState
-from connectors.kafka.topics import MESSAGE_BYTES_MAX, heartbeat_topic, message_topic
+from connectors.kafka.topics import MESSAGE_BYTES_MAX, heartbeat_topic
 from daemon.doctor.case import CONTROL, KAFKA, REGISTRY, SOURCE, Case
 from daemon.doctor.findings import Check, Fault, How, Skipped, Verdict, fail, warn
 from daemon.doctor.source import made, start_over
 from daemon.doctor.words import counted, duration, size
+from daemon.sources import stream_of
 
 AREA = "kafka"
 NEED = (KAFKA,)
@@ -42,7 +43,8 @@ def _topics(case: Case) -> Verdict:
 
 def _created(case: Case, name: str) -> tuple[str, How]:
     kafka = case.config.kafka
-    single = name in (message_topic(case.config.source.topic_prefix), heartbeat_topic(case.config.source.topic_prefix))
+    prefix = case.config.source.topic_prefix
+    single = name in (stream_of(case.config.source.kind).messages(prefix), heartbeat_topic(prefix))
     settings = {"cleanup.policy": "delete", "retention.ms": _wanted_ms(case), "max.message.bytes": MESSAGE_BYTES_MAX}
     configs = " ".join(f"--config {key}={value}" for key, value in settings.items())
     command = (
@@ -166,7 +168,7 @@ def backfill_left_s(case: Case) -> float:
     """About how many seconds of backfill are left: by its own speed, else by an assumed one. 0 where none is left."""
     chunks = case.found_control.chunks if case.found_control else ()
     left = [chunk for chunk in chunks if chunk.state is not ChunkState.DONE]
-    tables = case.found_source.side.tables if case.found_source else {}
+    tables = case.source_tables
     total = sum(table.bytes_estimate for table in tables.values())
     rows = sum(table.rows_estimate for table in tables.values())
     share = len(left) / len(chunks) if chunks else 1.0

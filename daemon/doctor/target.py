@@ -32,7 +32,7 @@ def _encoding(case: Case) -> Verdict:
 
 
 def _locale(case: Case) -> Verdict:
-    if case.source.side.locale == case.target.side.locale:
+    if case.found_source is not None and case.source.side.locale == case.target.side.locale:
         return "the same as the source's: the source may run the projection of a backfill"
     return "not the source's: lower(), order and patterns may differ, so the target runs every projection"
 

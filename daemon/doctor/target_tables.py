@@ -71,7 +71,7 @@ def _uniques(case: Case) -> Verdict:
 
 def _unkept(case: Case, entry: Entry, index: Index) -> Iterator[Fault]:
     plain = plain_columns(entry)
-    kept = [i for i in case.source.side.indexes if i.table == entry.source.full_name and i.arbiter]
+    kept = [i for i in case.source_indexes if i.table == entry.source.full_name and i.arbiter]
     inside = [plain.get(column) for column in index.columns]
     if not index.partial and not index.is_exclusion and any(set(i.columns) <= set(inside) for i in kept):
         return
@@ -90,7 +90,7 @@ def _checks(case: Case) -> Verdict:
     """Check constraints that the source does not have as well."""
     faults = []
     for entry in case.mapping.entries:
-        theirs = [c for c in case.source.side.checks if c.table == entry.source.full_name]
+        theirs = [c for c in case.source_checks if c.table == entry.source.full_name]
         for check in case.target.side.checks:
             if check.table == entry.target.full_name and not _same(check, theirs, entry):
                 mend = f"{check.drop} -- until the cutover, or make sure that every source row meets it"
@@ -110,7 +110,7 @@ def _collations(case: Case) -> Verdict:
     """Unique columns in which the target takes different texts for one."""
     faults = []
     inexact = {(text.table, text.column): text for text in case.target.side.texts}
-    same = {(text.table, text.column): text.why for text in case.source.side.texts}
+    same = {(text.table, text.column): text.why for text in case.source_texts}
     for entry in case.mapping.entries:
         plain = plain_columns(entry)
         unique = {c: i for i in _indexes(case, entry.target.full_name) if i.is_unique for c in i.columns}
@@ -126,7 +126,7 @@ def _collations(case: Case) -> Verdict:
 
 
 def _unique_there(case: Case, table: str, column: str) -> bool:
-    return any(i.table == table and i.arbiter and i.columns == (column,) for i in case.source.side.indexes)
+    return any(i.table == table and i.arbiter and i.columns == (column,) for i in case.source_indexes)
 
 
 def empty(case: Case) -> Verdict:

@@ -17,9 +17,9 @@ from connectors.control.store import ControlStore
 from connectors.kafka.consumer import Decode
 from connectors.kafka.log import LogReader
 from connectors.keys import name_of
-from connectors.postgresql.source import PostgresSource
 from connectors.seams import TextRow
 from connectors.snapshot import Snapshot
+from connectors.source_database import SourceDatabase
 from connectors.sql.preview import compare_all
 from connectors.sql.target import SqlTarget
 from connectors.sql.transaction import SqlTransaction
@@ -43,7 +43,7 @@ class Sides:
     """Where an explanation comes from. log: opens a reader of the broker. decode: source table -> its decoder."""
 
     pipeline: str
-    source: PostgresSource
+    source: SourceDatabase
     target: SqlTarget
     control: ControlStore
     log: Callable[[], LogReader]

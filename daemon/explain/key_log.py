@@ -131,6 +131,8 @@ def json_values(mapped: MappedTable, key: Sequence[str]) -> dict[str, object] | 
     for name, text in zip(mapped.form.columns, key, strict=True):
         column = mapped.table.column(name)
         base = column.type.partition("(")[0].strip()
+        if wires[name].form:
+            return None
         if wires[name].kind is Wire.INT:
             made[name] = int(text)
         elif wires[name].kind is Wire.BOOL:

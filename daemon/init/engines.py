@@ -56,7 +56,8 @@ class Sides:
         """What `run` would say to this entry alone, before it starts; empty where it would start."""
         try:
             entries = resolve([spec], self.sources, self.targets, self.functions)
-            checked(entries, self.target, self.read_after, self.shapes, triggers_fire=self.target.enforces_triggers)
+            fire = self.target.enforces_triggers
+            checked(entries, self.source, self.target, self.read_after, self.shapes, triggers_fire=fire)
         except ConfigError as error:
             return error.problems
         return ()

@@ -10,8 +10,8 @@ from connectors.chunks import Ledger, Position
 from connectors.control.store import ControlStore
 from connectors.kafka.consumer import Decode
 from connectors.kafka.log import LogReader
-from connectors.postgresql.source import PostgresSource
 from connectors.snapshot import Snapshot, widen
+from connectors.source_database import SourceDatabase
 from connectors.sql.target import Rehearsal, SqlTarget
 from connectors.tables import MappedTable
 from daemon.explain.key_history import Outcome, Partition, Seen, Told, filtered
@@ -39,7 +39,7 @@ class BatchBench:
     """
 
     tables: Mapping[str, MappedTable]
-    source: PostgresSource
+    source: SourceDatabase
     target: SqlTarget
     control: ControlStore
     desk: DeadLetterDesk

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from connectors.chunks import ChunkRow
 from connectors.control.store import ControlStore
-from connectors.postgresql.source import PostgresSource
 from connectors.seams import Pushdown
+from connectors.source_database import SourceDatabase
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.plan import sample as plan_sample
@@ -22,7 +22,7 @@ COUNTED_MAX = 100_000
 class Bench:
     """Where a plan is tried. partitions: source table -> partitions of its topic, or to be."""
 
-    source: PostgresSource
+    source: SourceDatabase
     target: SqlTarget
     control: ControlStore
     partitions: Mapping[str, int]
@@ -54,7 +54,7 @@ def _facts(bench: Bench, mapped: MappedTable, pushdown: Pushdown, chunks: list[C
     )
 
 
-def _rows(source: PostgresSource, mapped: MappedTable) -> tuple[int, bool]:
+def _rows(source: SourceDatabase, mapped: MappedTable) -> tuple[int, bool]:
     """(rows, whether that is exact): the catalogue's estimate, or counted where it has none."""
     if mapped.table.rows_estimate > 0:
         return mapped.table.rows_estimate, False

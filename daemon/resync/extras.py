@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from connectors.control.store import ControlStore
 from connectors.keys import name_of
-from connectors.postgresql.source import PostgresSource
+from connectors.source_database import SourceDatabase
 from connectors.sql import extras
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
@@ -20,7 +20,7 @@ class Extras:
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: SourceDatabase,
         target: SqlTarget,
         control: ControlStore,
         batch: int,

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from connectors.chunks import ChunkState, Position
 from connectors.control.store import ControlStore
-from connectors.postgresql.source import PostgresSource
 from connectors.seams import Target
 from connectors.snapshot import Snapshot
+from connectors.source_database import SourceDatabase
 from connectors.tables import MappedTable
 from daemon.barrier import Barrier
 from daemon.handover import Chunk, droppable, past_barrier, reached
@@ -34,7 +34,7 @@ class Fences:
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: SourceDatabase,
         target: Target,
         control: ControlStore,
         barrier: Barrier,

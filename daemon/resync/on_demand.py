@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from connectors.control.store import ControlStore
-from connectors.postgresql.source import PostgresSource
+from connectors.source_database import SourceDatabase
 from connectors.sql.target import SqlTarget
 from connectors.tables import MappedTable
 from daemon.metrics import Metrics
@@ -25,7 +25,7 @@ class _Mover:
 
     def __init__(
         self,
-        source: PostgresSource,
+        source: SourceDatabase,
         target: SqlTarget,
         control: ControlStore,
         clock: Callable[[], float],
@@ -64,7 +64,7 @@ class OnDemand:
     def __init__(
         self,
         tables: Mapping[str, MappedTable],
-        source: Callable[[], PostgresSource],
+        source: Callable[[], SourceDatabase],
         target: SqlTarget,
         control: ControlStore,
         metrics: Metrics,

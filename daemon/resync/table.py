@@ -10,8 +10,8 @@ from typing import Any
 
 from connectors.control.findings import OpenFinding
 from connectors.control.store import ControlStore
-from connectors.postgresql.source import PostgresSource
 from connectors.seams import Target
+from connectors.source_database import SourceDatabase
 from connectors.tables import MappedTable
 from daemon.resync.extras import Extras
 from daemon.resync.fences import Fences
@@ -86,7 +86,7 @@ class TableResync:
     def __init__(
         self,
         mapped: MappedTable,
-        source: PostgresSource,
+        source: SourceDatabase,
         target: Target,
         control: ControlStore,
         resyncer: Resyncer,

@@ -13,7 +13,7 @@ from connectors.change import Batch
 from connectors.chunks import ChunkState
 from connectors.control.store import ControlStore
 from connectors.control.verification import Purpose, SweepRow
-from connectors.postgresql.source import PostgresSource
+from connectors.source_log import SourceLog
 from connectors.sql.target import SqlTarget
 from daemon.config.sections import VerifySection
 from daemon.http.health import Health
@@ -39,14 +39,13 @@ class Duties:
     """What the thread needs of its process.
 
     make_verifier: for a pace (None: no limit) and a question whether to stop. owner: whether this process is the one
-    that verifies. entries: names of all entries. slot: the connector's.
+    that verifies. entries: names of all entries. log: the connector's.
     """
 
     make_verifier: Callable[[int | None, Callable[[], bool]], Verifier]
     owner: Callable[[], bool]
     entries: Collection[str]
-    slot: str
-    source: PostgresSource
+    log: SourceLog
     target: SqlTarget
     control: ControlStore
     section: VerifySection
@@ -86,10 +85,10 @@ class Continuous(threading.Thread):
             except Exception:
                 log.exception("verification failed; it is tried again")
                 self._stopping.wait(RETRY_S)
-        self._duties.source.close()
+        self._duties.log.close()
 
     def _recover(self, error: ChangeoverError) -> None:
-        self._duties.source.close()
+        self._duties.log.close()
         if not self._stopping.is_set():
             if str(error) != self._said:
                 log.warning("verification: trying again: %s", error)
@@ -165,7 +164,7 @@ class Continuous(threading.Thread):
 
     def _look_at_connector(self) -> None:
         duties = self._duties
-        session = duties.source.session(duties.slot)
+        session = duties.log.session()
         if self._known is None:
             with duties.target.begin(reading=True) as transaction:
                 self._known = Known.load(duties.control.pipeline.connector_session(transaction.control))

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from connectors.change import Change
 from connectors.control.store import ControlStore
 from connectors.control.verification import SweepRow
-from connectors.postgresql.slots import Session
+from connectors.source_log import Session
 
 
 @dataclass(frozen=True, slots=True)

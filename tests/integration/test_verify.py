@@ -448,8 +448,7 @@ def suspicion(pipeline: Pipeline) -> dict[str, Any] | None:
     return found
 
 
-REPAIRS: dict[str, Any] = {"verify": {"continuous": {"enabled": False, "interval_s": 5}, "repair_after_restart": True}}
-"""interval_s: a connector may reconnect twice, and its second notice is looked into after so long."""
+REPAIRS: dict[str, Any] = {"verify": {"continuous": {"enabled": False}, "repair_after_restart": True}}
 
 
 def test_a_restart_of_the_connector_is_noticed_and_what_it_lost_is_repaired(

@@ -192,3 +192,20 @@ def test_a_process_that_counts_on_whole_rows_does_not_go_on_without_them() -> No
     catalogue.shape = replace(whole, rows_identity="d")
     with pytest.raises(FatalError, match="its replica identity is not FULL any more"):
         guard(catalogue, Mapped(shape=whole), []).look(["public.a"])
+
+
+def test_a_table_that_can_be_replaced_is_verified_when_its_storage_is_another() -> None:
+    columns = {"id": ColumnShape(1, "int(11)", "int(11) NO")}
+    was = Shape("a.t", "a.t", "", "yes", "f", ("id",), False, columns, {"a/t": Part("a/t", "7")}, replaceable=True)
+    assert not differences(was, was, ["id"]).doubts
+    other = replace(was, parts={"a/t": Part("a/t", "8")})
+    assert differences(was, other, ["id"]).doubts == (
+        "its storage is another: rewritten, emptied, or dropped and created again",
+    )
+    assert not differences(was, other, ["id"]).stops
+    unseen = replace(was, parts={})
+    assert not differences(was, unseen, ["id"]).doubts
+    assert Shape.load(other.dump()) == other
+    wider = replace(was, columns={"id": ColumnShape(1, "bigint(20)", "bigint(20) NO")}, parts=other.parts)
+    (stop,) = differences(was, wider, ["id"]).stops
+    assert "was int(11) and is bigint(20), and its rows were rewritten" in stop.what

@@ -6,19 +6,19 @@ import json
 from typing import cast
 
 from connectors.change import Change
-from connectors.postgresql.source import PostgresSource
-from daemon.barrier import PREFIX
+from connectors.kafka.connector_config import MESSAGE_PREFIX as PREFIX
+from connectors.source_log import SourceLog
 from daemon.heartbeat import Heartbeat
 
 
 class Spoken:
-    """Stands where the source is, and keeps what was written to its log."""
+    """Stands where the source's log is, and keeps what was written to it."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, bytes]] = []
 
-    def emit(self, prefix: str, content: str) -> int:
-        self.said.append((prefix, content.encode()))
+    def emit(self, content: str) -> int:
+        self.said.append((PREFIX, content.encode()))
         return 0
 
 
@@ -28,7 +28,7 @@ def message(prefix: str, content: bytes) -> Change:
 
 def test_only_its_own_messages_are_measured_and_no_others_harm() -> None:
     now, source = [10.0], Spoken()
-    beat = Heartbeat(cast("PostgresSource", source), 1, lambda: now[0], lambda: True, lambda error: None)
+    beat = Heartbeat(cast("SourceLog", source), 1, lambda: now[0], lambda: True, lambda error: None)
     beat._beat()
     now[0] = 12.5
     foreign = json.dumps({"kind": "heartbeat", "writer": "another", "at_s": 1}).encode()
