@@ -136,7 +136,8 @@ POSTGRESQL: Mapping[str, Kind] = {
                  where=_everywhere("{c}")),
     "text": Kind("text", _TEXTS.map(quoted), _stored(("text",), "longtext", "TEXT"), _COALESCED, _LENGTHY, _TEXT_KEY),
     "word": Kind("varchar(40)", _TEXTS.map(quoted),
-                 _stored(("varchar(40)", "varchar(50)", "text"), "varchar(40)", "TEXT"), _COALESCED, _LENGTHY, _TEXT_KEY),
+                 _stored(("varchar(40)", "varchar(50)", "text"), "varchar(40)", "TEXT"), _COALESCED, _LENGTHY,
+                 _TEXT_KEY),
     "long": Kind("text", st.integers(0, 10**6).map(
                     lambda n: f"(SELECT string_agg(md5({n}::text || i), '') FROM generate_series(1, {n % 600 + 1}) i)"),
                  _stored(("text",), "longtext", "TEXT"), _COALESCED, _LENGTHY),
