@@ -24,6 +24,7 @@ from connectors.chunks import Position
 from connectors.control.pipeline import PipelineRow
 from connectors.control.store import ControlStore
 from connectors.mariadb.target import MariadbTarget
+from connectors.postgresql.source import PostgresSource
 from connectors.postgresql.target import PostgresTarget
 from connectors.postgresql.wire import bare_type, wire_columns
 from connectors.seams import Staged, StagedText
@@ -274,7 +275,8 @@ class Rig:
         functions = dialect.catalog(self.target.functions())
         entries = resolve(made, {self.source.full_name: self.source}, targets, functions, dialect=dialect)
         name, shapes = self.source.full_name, {self.source.full_name: NO_SHAPE}
-        return checked(entries, self.target, Snapshot(1, 1), shapes, triggers_fire=False)[name]
+        source = PostgresSource("postgresql://unasked")
+        return checked(entries, source, self.target, Snapshot(1, 1), shapes, triggers_fire=False)[name]
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
