@@ -72,6 +72,13 @@ def assert_equal(source_url: str, target_url: str, questions: Sequence[Question]
     return sum(answer.rows for answer in answers)
 
 
+def answer(url: str, query: str) -> list[list[str]]:
+    """The rows of a query in its order, as the engine writes them; NULL for what is not there."""
+    with _reader(url) as reader:
+        lines = _lines(reader, query)
+    return [["NULL" if cell == "\\N" else cell for cell in line.decode().split("\t")] for line in lines]
+
+
 def _reader(url: str) -> AbstractContextManager[Reader]:
     if url.startswith("sqlite:"):
         return closing(_file(url))
@@ -121,16 +128,21 @@ def _copied(value: object) -> str:
 
 
 def _rows(connection: Reader, query: str) -> Counter[bytes]:
-    """The rows of a query in COPY's text form, which tells NULL from every text, and how often each is there."""
+    """How often each row of a query is there."""
+    return Counter(_lines(connection, query))
+
+
+def _lines(connection: Reader, query: str) -> list[bytes]:
+    """The rows of a query in COPY's text form, which tells NULL from every text."""
     if isinstance(connection, sqlite3.Connection):
-        return Counter("\t".join(map(_copied, row)).encode() for row in connection.execute(query))
+        return ["\t".join(map(_copied, row)).encode() for row in connection.execute(query)]
     if isinstance(connection, Mariadb):
         with connection.cursor() as plain:
             plain.execute(query)
-            return Counter("\t".join(map(_copied, row)).encode() for row in plain.fetchall())
+            return ["\t".join(map(_copied, row)).encode() for row in plain.fetchall()]
     with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT".encode()) as copy:
         data = b"".join(copy)
-    return Counter(data.split(b"\n")[:-1])
+    return data.split(b"\n")[:-1]
 
 
 def _short(row: bytes) -> str:
