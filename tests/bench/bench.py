@@ -2,7 +2,7 @@
 
     python -m tests.bench.bench [PART ...]
 
-PART: stream, memory, backfill, backlog, startup, verify; all unless given
+PART: stream, memory, backfill, backlog, startup, verify, engines; all unless given
 
 CHANGEOVER_TEST_STACK=DIR uses the stack in that directory instead of a new one.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.bench import backfill, backlog, memory, startup, stream, verify
+from tests.bench import backfill, backlog, engines, memory, startup, stream, verify
 from tests.bench.figures import Figure
 from tests.support.stack import Stack
 
@@ -27,6 +27,7 @@ PARTS: Mapping[str, Callable[[Stack], Iterator[Figure]]] = {
     "backlog": backlog.figures,
     "startup": startup.figures,
     "verify": verify.figures,
+    "engines": engines.figures,
 }
 
 
