@@ -22,7 +22,7 @@ demo: $(READY) ## move a live database end to end, with kills on the way (KEEP=1
 
 test: lint ## every test but the long forms, on the real stack
 	deploy/local/stack fetch --with mariadb,registry,postgresql15
-	$(BIN)/pytest -m "not full" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not full" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-full: lint ## the long forms too
 	deploy/local/stack fetch --with mariadb,registry,postgresql15
