@@ -5,9 +5,8 @@ An engine's modules are imported when it is asked for: a command does not wait f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from connectors.change import Change
 from connectors.kafka.decode import PLACEHOLDER, decode_beat, decode_message
@@ -89,18 +88,15 @@ def _postgresql_log(config: Config) -> SourceLog:
 
 
 def _mariadb_log(config: Config) -> SourceLog:
-    from connectors.kafka.connect import Connect
+    from connectors.kafka.offsets import ConnectorOffsets
     from connectors.mariadb.log import MariadbLog
     from connectors.mariadb.source import MariadbSource
     from connectors.mariadb.url import parse
 
     section, connect = config.source, config.connect
     assert connect is not None  # the configuration is refused without it
-    workers, name = Connect(connect.url), connect.connector
+    offsets = ConnectorOffsets(connect.url, connect.connector)
     reader = parse((connect.database_url or section.url).get_secret_value(), "source").username or ""
 
-    def offsets() -> Mapping[str, Any] | None:
-        return next(iter(workers.offsets(name)), None)
-
     source = MariadbSource(section.url.get_secret_value(), timeout_s=section.connect_timeout_s)
-    return MariadbLog(source, config.pipeline, name, reader, offsets)
+    return MariadbLog(source, config.pipeline, connect.connector, reader, offsets)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from connectors.mariadb import binlog
 from connectors.mariadb.binlog import BinlogFile, at
@@ -14,7 +14,17 @@ from connectors.seams import Names
 from connectors.source_log import LogState, Session
 from mappers.errors import FatalError, TransientError
 
-Offsets = Callable[[], Mapping[str, Any] | None]
+
+class Offsets(Protocol):
+    """Asks Kafka Connect what the connector has committed."""
+
+    def __call__(self) -> Mapping[str, Any] | None:
+        """Its offset; None where there is none yet."""
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
 """Asks Kafka Connect for the connector's committed source offset; None where it has none."""
 OVER = "run `connector delete`, `connector apply` and `run --anew`: the tables are read from the beginning"
 _DUMPS = "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%%' AND USER = %s ORDER BY ID"
@@ -33,8 +43,9 @@ class MariadbLog:
         self.name = f"connector {connector}"
 
     def close(self) -> None:
-        """Close the connection; the next call opens another."""
+        """Close the connection to the source, which the next call opens again, and those to Kafka Connect."""
         self._source.close()
+        self._offsets.close()
 
     def identity(self) -> str:
         """The server's id and the database, once the binlog was found to be the one that it was.
