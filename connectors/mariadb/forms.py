@@ -107,11 +107,13 @@ def value(stored: str, column: WireColumn, staged: str) -> str:
 
 
 def _plain(stored: str, type_name: str) -> str:
-    """SQL: the text without what says nothing: UTC's offset, a char's padding, zeros of a number of any scale."""
+    """SQL: the text without what says nothing: UTC's offset, a char's padding, a host's mask, zeros of any scale."""
     if type_name.startswith("timestamp"):
         return f"IF({stored} LIKE '%+00', LEFT({stored}, CHAR_LENGTH({stored}) - 3), {stored})"
     if _PADDED.match(type_name):
         return f"TRIM(TRAILING ' ' FROM {stored})"
+    if type_name == "inet":
+        return f"TRIM(TRAILING IF(LOCATE(':', {stored}) > 0, '/128', '/32') FROM {stored})"
     if type_name == "numeric":
         trimmed = f"TRIM(TRAILING '.' FROM TRIM(TRAILING '0' FROM {stored}))"
         return f"IF(LOCATE('.', {stored}) > 0, {trimmed}, {stored})"
