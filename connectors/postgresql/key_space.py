@@ -91,11 +91,11 @@ def locate(
         " LEFT JOIN {table} AS s ON false ORDER BY x.n"
     ).format(
         edges=sql.SQL(" + ").join(edges),
-        arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),
+        arrays=arrays(keys),
         names=sql.SQL(", ").join(sql.SQL(f"k{i}") for i in columns),
         table=identifier(table),
     )
-    return [row[0] for row in connection.execute(query, arrays(keys))]
+    return [row[0] for row in connection.execute(query)]
 
 
 def _literals(form: KeyForm, bound: Bound) -> sql.Composed:
@@ -103,8 +103,10 @@ def _literals(form: KeyForm, bound: Bound) -> sql.Composed:
     return sql.SQL(", ").join(sql.SQL("{}::{}").format(sql.Literal(text), sql.SQL(kind)) for text, kind in pairs)
 
 
-def arrays(keys: Sequence[Sequence[str | None]]) -> list[list[str | None]]:
-    return [list(column) for column in zip(*keys, strict=True)]
+def arrays(keys: Sequence[Sequence[str | None]]) -> sql.Composed:
+    """The keys, an array of texts per column. Literals: beside parameters, a % in a name would be a placeholder."""
+    columns = zip(*keys, strict=True)
+    return sql.SQL(", ").join(sql.SQL("{}::text[]").format(sql.Literal(list(column))) for column in columns)
 
 
 def identifier(table: Table) -> sql.Identifier:

@@ -38,11 +38,11 @@ def canonical(
         texts=texts(table, form.columns, "c"),
         typed=sql.SQL(", ").join(typed),
         whole=sql.SQL(" AND ").join(whole),
-        arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in columns),
+        arrays=arrays(keys),
         names=sql.SQL(", ").join(sql.SQL(f"k{i}") for i, _, _ in columns),
     )
     try:
-        rows = connection.execute(query, arrays(keys)).fetchall()
+        rows = connection.execute(query).fetchall()
     except pg.DataError as error:
         raise _no_key(table, form) from error
     if not all(row[-1] for row in rows):

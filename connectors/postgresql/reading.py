@@ -53,7 +53,7 @@ class PostgresReading:
         """As `rows`, with the transaction that wrote each row."""
         width = len(form.columns)
         with translated("source", self.url):
-            rows = self.connection.execute(_by_key(table, form, columns), arrays(keys))
+            rows = self.connection.execute(_by_key(table, form, columns, keys))
             return {tuple(row[:width]): (row[width], tuple(row[width + 1 :])) for row in rows}
 
     def keys(
@@ -119,7 +119,7 @@ def _check_types(connection: psycopg.Connection, table: Table) -> None:
         )
 
 
-def _by_key(table: Table, form: KeyForm, columns: Sequence[str]) -> sql.Composed:
+def _by_key(table: Table, form: KeyForm, columns: Sequence[str], keys: Sequence[Sequence[str | None]]) -> sql.Composed:
     names = [sql.SQL(f"k{i}") for i in range(len(form.columns))]
     query = sql.SQL(
         "SELECT {texts}, s.xmin::text, {columns} FROM {table} AS s JOIN unnest({arrays}) AS x({names}) ON {match}"
@@ -128,7 +128,7 @@ def _by_key(table: Table, form: KeyForm, columns: Sequence[str]) -> sql.Composed
         texts=texts(table, form.columns, "s"),
         columns=sql.SQL(", ").join(sql.SQL("s.{}::text").format(sql.Identifier(name)) for name in columns),
         table=identifier(table),
-        arrays=sql.SQL(", ").join(sql.SQL("%s::text[]") for _ in names),
+        arrays=arrays(keys),
         names=sql.SQL(", ").join(names),
         match=sql.SQL(" AND ").join(
             sql.SQL("s.{} = x.{}::{}").format(sql.Identifier(column), name, sql.SQL(kind))

@@ -30,9 +30,6 @@ _TRIGGERS = "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_
 _SORTED = re.compile(r"k\(\d+,(.*)\)")
 _STEADY = 0x800
 """SQLITE_DETERMINISTIC."""
-_CLOCKS = ("date", "time", "datetime", "julianday", "unixepoch", "strftime", "timediff", "current_date",
-           "current_time", "current_timestamp")  # fmt: skip
-"""Of the moment, where they are called so."""
 
 
 def load_tables(raw: sqlite3.Connection, names: Names | None = None) -> dict[str, Table]:
@@ -47,9 +44,9 @@ def load_tables(raw: sqlite3.Connection, names: Names | None = None) -> dict[str
 
 
 def load_functions(raw: sqlite3.Connection) -> frozenset[str]:
-    """Names of built-in scalar functions that depend on their arguments alone."""
+    """Names of built-in scalar functions that SQLite calls deterministic. The dialect sees to `now` in dates."""
     query = f"SELECT name FROM pragma_function_list WHERE builtin AND type = 's' AND flags & {_STEADY}"
-    return frozenset(row[0].lower() for row in raw.execute(query)) - frozenset(_CLOCKS)
+    return frozenset(row[0].lower() for row in raw.execute(query))
 
 
 def triggers(raw: sqlite3.Connection, table: Table) -> list[str]:

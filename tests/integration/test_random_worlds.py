@@ -21,7 +21,13 @@ from tests.support.worlds.cases import Case, gather
 from tests.support.worlds.play import Stage, Transaction, stage_of
 
 LIVES = 4
-PAIRS = (("postgresql", "postgresql", 40), ("postgresql", "mariadb", 30), ("postgresql", "sqlite", 30))
+PAIRS = (
+    ("postgresql", "postgresql", 30, 3),
+    ("postgresql", "postgresql", 20, 1),
+    ("postgresql", "mariadb", 25, 2),
+    ("postgresql", "sqlite", 25, 1),
+)
+"""(source, target, cases, partitions of each topic)"""
 TIMES_MORE = 10
 """So many times the cases in the long form."""
 
@@ -36,28 +42,32 @@ def factory() -> Iterator[Factory]:
 Make = Callable[[Settings], Pipeline]
 
 
-@pytest.mark.parametrize(("source", "target", "count"), PAIRS)
-def test_every_world_arrives(source: str, target: str, count: int, pipeline: Make, factory: Factory, seed: int) -> None:
-    arrives(pipeline, factory, source, target, gather(source, target, count, seed), seed)
+@pytest.mark.parametrize(("source", "target", "count", "partitions"), PAIRS)
+def test_every_world_arrives(
+    source: str, target: str, count: int, partitions: int, pipeline: Make, factory: Factory, seed: int
+) -> None:
+    arrives(pipeline, factory, source, target, count, partitions, seed)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("run", range(TIMES_MORE))
-@pytest.mark.parametrize(("source", "target", "count"), PAIRS)
+@pytest.mark.parametrize(("source", "target", "count", "partitions"), PAIRS)
 def test_many_more_worlds_arrive(
-    source: str, target: str, count: int, run: int, pipeline: Make, factory: Factory, seed: int
+    source: str, target: str, count: int, partitions: int, run: int, pipeline: Make, factory: Factory, seed: int
 ) -> None:
-    arrives(pipeline, factory, source, target, gather(source, target, count, seed + run + 1), seed)
+    arrives(pipeline, factory, source, target, count, partitions, seed + run + 1)
 
 
-def arrives(make: Make, factory: Factory, source: str, target: str, drawn: Sequence[Case], seed: int) -> None:
+def arrives(make: Make, factory: Factory, source: str, target: str, count: int, partitions: int, seed: int) -> None:
     """The worlds are made, moved and changed through some lives, and are equal at the end."""
+    drawn = gather(source, target, count, seed, truncates=partitions == 1)
     only = os.environ.get("CHANGEOVER_CASE")
     cases = [case for case in drawn if only is None or case.number == int(only)]
     moving = make(
         Settings(
             [entry for case in cases for entry in case.tables],
             target=target,
+            partitions=partitions,
             chunk_rows=3,
             sections={"kafka": {"group": "${GROUP}"}, "verify": {"continuous": {"enabled": False}}},
         )

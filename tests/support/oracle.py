@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pymysql
+from pymysql.converters import escape_bool
 
 Mariadb = pymysql.connections.Connection
 Reader = psycopg.Connection | sqlite3.Connection | Mariadb
@@ -90,7 +91,8 @@ def _mariadb(url: str) -> Mariadb:
     parts = urlsplit(url)
     connection = pymysql.connect(
         host=parts.hostname or "", port=parts.port or 3306, user=parts.username or "",
-        password=unquote(parts.password or ""), database=parts.path.strip("/"), charset="utf8mb4", conv={},
+        password=unquote(parts.password or ""), database=parts.path.strip("/"), charset="utf8mb4",
+        conv={bool: escape_bool},
     )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")

@@ -66,7 +66,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def gather(source: str, target: str, count: int, seed_: int) -> list[Case]:
+def gather(source: str, target: str, count: int, seed_: int, *, truncates: bool) -> list[Case]:
     """As many cases from a source of one engine to a target of another; the same for the same seed."""
     found: list[Case] = []
 
@@ -75,7 +75,7 @@ def gather(source: str, target: str, count: int, seed_: int) -> list[Case]:
     @seed(seed_)
     @given(st.data())
     def each(data: st.DataObject) -> None:
-        drawn = data.draw(cases(source, target))
+        drawn = data.draw(cases(source, target, truncates=truncates))
         if len(found) < count:
             found.append(drawn.numbered(len(found)))
 
@@ -86,13 +86,17 @@ def gather(source: str, target: str, count: int, seed_: int) -> list[Case]:
 
 @dataclass(frozen=True)
 class History:
-    """What may happen to one table. pool: its keys; values: per column that is in no key, what it may hold."""
+    """What may happen to one table. pool: its keys; values: per column that is in no key, what it may hold.
+
+    truncates: it may be truncated too, which has no order where the topic has several partitions.
+    """
 
     table: str
     key: Sequence[Column]
     others: Sequence[Column]
     pool: Sequence[Sequence[str]]
     values: Sequence[Sequence[str]]
+    truncates: bool
 
     def first(self, dice: Random) -> list[str]:
         """Statements that write the rows which are there before anything happens."""
@@ -108,7 +112,7 @@ class History:
             return self._updated(dice) + ("" if dice.random() < 0.1 else self._at(key))
         if verb < 0.85:
             return f"DELETE FROM {self.table}{self._at(key)}"
-        if verb < 0.98:
+        if verb < 0.98 or not self.truncates:
             return f"UPDATE {self.table} SET {self._assigned(dice.choice(self.pool), ', ')}{self._at(key)}"
         return f"TRUNCATE TABLE {self.table}"
 
@@ -130,10 +134,10 @@ class History:
 
 
 @st.composite
-def cases(draw: Draw, source: str, target: str) -> Case:
+def cases(draw: Draw, source: str, target: str, *, truncates: bool) -> Case:
     """One case without its number. hypothesis draws the schema, the mapping and the values; dice, their history."""
     names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True))
-    drafts = [draw(_drafts(name, source, target)) for name in names]
+    drafts = [draw(_drafts(name, source, target, truncates=truncates)) for name in names]
     dice = draw(st.randoms(use_true_random=True))
     schema = [f"CREATE SCHEMA c{NUMBER}"] if source == "postgresql" else []
     history = [
@@ -161,7 +165,7 @@ class _Draft:
 
 
 @st.composite
-def _drafts(draw: Draw, name: str, source: str, target: str) -> _Draft:
+def _drafts(draw: Draw, name: str, source: str, target: str, *, truncates: bool) -> _Draft:
     kinds = SOURCES[source]
     names = draw(st.lists(st.sampled_from(COLUMNS), min_size=2, max_size=9, unique=True))
     in_key = draw(st.integers(1, min(2, len(names) - 1)))
@@ -184,7 +188,7 @@ def _drafts(draw: Draw, name: str, source: str, target: str) -> _Draft:
     keys = st.tuples(*(kind.literals for _, kind, _ in key))
     pool = draw(st.lists(keys, min_size=2, max_size=6, unique=True))
     values = [draw(_values(column)) for column in others]
-    return _Draft(made, create, entry, question, History(table, key, others, pool, values))
+    return _Draft(made, create, entry, question, History(table, key, others, pool, values, truncates))
 
 
 @dataclass(frozen=True)
