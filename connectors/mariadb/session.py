@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import pymysql
 from pymysql.constants import CLIENT
 from pymysql.converters import conversions
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 
 from connectors.mariadb.errors import translate
@@ -129,13 +129,24 @@ def engine(
             _hold_owner_lock(raw)
         return raw
 
-    return create_engine(
+    made = create_engine(
         "mysql+pymysql://",
         creator=create,
         pool_size=pool_size,
         max_overflow=max_overflow,
         pool_reset_on_return="rollback",
     )
+    event.listen(made, "connect", lambda raw, _: _compare_by_code_points(raw))  # after SQLAlchemy's own SET NAMES
+    return made
+
+
+def _compare_by_code_points(raw: Raw) -> None:
+    """Texts that are no column's, such as what a cast makes, are equal only where they are the same."""
+    raw.query(f"SET SESSION collation_connection = {_exact_collation(raw)}")
+
+
+def _exact_collation(raw: Raw) -> str:
+    return "utf8mb4_nopad_bin" if is_mariadb(raw) else "utf8mb4_0900_bin"
 
 
 def is_mariadb(raw: Raw) -> bool:
@@ -204,11 +215,12 @@ def _keep_alive(raw: Raw) -> None:
 def _of_engine(raw: Raw, settings: Mapping[str, Value]) -> dict[str, Value]:
     """The settings with what the two servers call differently: texts compare by code points, and no statement has a
     time limit unless the settings say so. MySQL limits those that only read."""
+    collation = _exact_collation(raw)
     if is_mariadb(raw):
-        return {"collation_connection": "utf8mb4_nopad_bin", "max_statement_time": 0, **settings}
+        return {"collation_connection": collation, "max_statement_time": 0, **settings}
     limit = math.ceil(float(settings.get("max_statement_time", 0)) * 1000)
     others = {name: value for name, value in settings.items() if name != "max_statement_time"}
-    return {"collation_connection": "utf8mb4_0900_bin", "max_execution_time": limit, **others}
+    return {"collation_connection": collation, "max_execution_time": limit, **others}
 
 
 def _pin(raw: Raw, settings: Mapping[str, Value], isolation: str) -> None:

@@ -96,7 +96,7 @@ def _mariadb(url: str) -> Mariadb:
     )  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        cursor.execute("SET SESSION sql_mode = '', time_zone = '+00:00'")
+        cursor.execute("SET SESSION sql_mode = 'ANSI_QUOTES', time_zone = '+00:00'")
     return connection
 
 
