@@ -104,7 +104,7 @@ class MariadbTransaction(SqlTransaction):
         self.run(f"CREATE TEMPORARY TABLE {MADE} (KEY ({names})) {held}")
         made = ", ".join(merge.cast(d, entry, column) for column in columns)
         self.run(f"INSERT IGNORE INTO {MADE} SELECT {made} FROM {self.text_relation(part)} AS s")
-        match = " AND ".join(d.values.match(f"t.{quote(c)}", f"m.{quote(c)}", entry.target.column(c)) for c in columns)
+        match = " AND ".join(d.values.match(f"m.{quote(c)}", f"t.{quote(c)}", entry.target.column(c)) for c in columns)
         yield from self.batches(f"{rows} LEFT JOIN {MADE} AS m ON {match} WHERE m.{quote(columns[0])} IS NULL", batch)
 
     def stage_of(self, mapped: MappedTable) -> MariadbStage:

@@ -97,7 +97,7 @@ def test_rows_are_looked_up_by_the_key(place: MariadbPlace, rig: Make, kind: str
         delete = merge.delete(d, entry, relation, everything=True)
         absent = merge.absent(d, entry, relation, 0)
         types = [entry.target.column(column).type for column in entry.key]
-        among = d.keys.among(["t.k", "t.l"], types, [row[:2] for row in texts])
+        among = d.keys.among(['t."k"', 't."l"'], types, [row[:2] for row in texts])
         held = f"SELECT * FROM {quoted(keyed.place.schema)}.{quoted(name)} AS t WHERE {among}"
         statements = [*merge.upsert(d, entry, relation), *merge.upsert(d, entry, relation, sparing=True), delete]
         for statement in [*statements, absent, held]:
@@ -106,7 +106,7 @@ def test_rows_are_looked_up_by_the_key(place: MariadbPlace, rig: Make, kind: str
             assert of_target, plan
             assert all(step[3] not in ("ALL", "index") and int(step[8]) <= 20 for step in of_target), (statement, plan)
         assert transaction.merge_text(keyed.mapped, [(n, False, t) for n, t in enumerate(texts)], replace=False) == []
-    assert place.rows(f"SELECT count(*), sum(v = 0) FROM {quoted(name)}") == [(5000, 9)]
+    assert place.rows(f"SELECT count(*), count(CASE WHEN v = 0 THEN 1 END) FROM {quoted(name)}") == [(5000, 9)]
 
 
 def test_extras_are_found_by_an_index(place: MariadbPlace, rig: Make) -> None:
@@ -185,8 +185,6 @@ LOSSES: dict[str, tuple[str, str, Sequence[Any]]] = {
     "characters at the end": ("text", "varchar(3)", ["abcd"]),
     "digits after the point": ("numeric(10,4)", "decimal(10,2)", ["1.2345"]),
     "digits before the point": ("numeric(10,4)", "decimal(5,4)", ["12.0000"]),
-    "a fraction of a second": ("timestamp without time zone", "datetime", [1]),
-    "a time of day": ("timestamp without time zone", "date", [1]),
     "a moment before 1970": ("timestamp without time zone", "timestamp(6)", [-86_400_000_000]),
     "an integer's range": ("bigint", "int", [2**31, -(2**31) - 1]),
     "a sign": ("bigint", "bigint unsigned", [-1]),
