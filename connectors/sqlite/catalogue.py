@@ -26,7 +26,7 @@ _TABLES = (
 _COLUMNS = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1"
 _INDEXES = "SELECT name, \"unique\", origin, partial FROM pragma_index_list(?, 'main')"
 _INDEXED = "SELECT cid, name, coll FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno"
-_REFERENCES = "SELECT id, \"table\", \"from\", \"to\" FROM pragma_foreign_key_list(?, 'main') ORDER BY id, seq"
+_REFERENCES = 'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?, \'main\') ORDER BY id, seq'
 _TRIGGERS = "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name"
 _SORTED = re.compile(r"k\(\d+,(.*)\)")
 _STEADY = 0x800

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from mappers.propose.conversion import Fit
 from mappers.propose.guesses import guesses, what_is_left
 from mappers.propose.known import Known
+from mappers.propose.pair import Fit
 from mappers.propose.pairing import Pairing
 from mappers.propose.records import ColumnMatch
 from mappers.propose.sides import LEVELS, STYLE, ColumnWords, TableWords, renamed

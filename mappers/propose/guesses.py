@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mappers.propose.conversion import Fit
 from mappers.propose.leftovers import Leftover, best_pairs
+from mappers.propose.pair import Fit
 from mappers.propose.pairing import Pairing
 from mappers.propose.records import ColumnMatch
 from mappers.propose.sides import ColumnWords

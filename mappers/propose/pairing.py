@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mappers.propose.conversion import Conversion, Fit, Pair, convert
+from mappers.propose.conversion import convert
 from mappers.propose.families import read_type
 from mappers.propose.known import Known
+from mappers.propose.pair import Conversion, Fit, Pair
 from mappers.propose.records import ColumnMatch
 from mappers.propose.sides import ColumnWords, TableWords
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from mappers.propose.conversion import Fit
 from mappers.propose.known import Known
 from mappers.propose.lexicon import CONTRAST, FORMER, ID_WORDS
+from mappers.propose.pair import Fit
 from mappers.propose.pairing import Pairing
 from mappers.propose.sides import ColumnWords
 from mappers.propose.similarity import likeness
