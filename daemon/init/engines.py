@@ -172,7 +172,8 @@ def opened(sections: tuple[SourceSection, TargetSection], schemas: Collection[st
     try:
         sources = _users(source.tables(), schemas or _home(sections[0]))
         targets, functions = target.tables(), target.expressions.catalog(target.functions())
-        read_after, shapes = source.shapes([(table.schema, table.name) for table in sources.values()])
+        names = [(table.schema, table.name) for table in sources.values()]
+        read_after, shapes = source.shapes(names) if names else (source.snapshot(), {})
         refusal = refusal_by(source.wires)
         carried = {name: _carried(table, source, target, refusal) for name, table in sources.items()}
         targets = _users(targets, _home(sections[1]))

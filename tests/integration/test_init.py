@@ -242,7 +242,7 @@ ODD = {
         "CREATE TABLE odd_things (thing_id bigint unsigned AUTO_INCREMENT PRIMARY KEY, mood enum('sad','happy')"
         " NOT NULL, is_cheap tinyint(1) NOT NULL, mid_size mediumint unsigned, made_in year, tag_list set('a','b'),"
         " on_sale bit(1), raw_key binary(16), state char(4), seen_at timestamp NULL, read_at datetime, place point,"
-        " notes text, amount decimal(18,4))",
+        " token uuid, notes text, amount decimal(18,4))",
         "CREATE TABLE no_keys (a int, b int)",
     ),
 }
@@ -257,11 +257,11 @@ ODD_NEW = {
     ("mariadb", "postgresql"): """CREATE TYPE feeling AS ENUM ('happy', 'sad', 'calm');
         CREATE TABLE "OddThings" ("ThingID" bigint PRIMARY KEY, "Mood" feeling NOT NULL, "IsCheap" boolean NOT NULL,
         "MidSize" integer, "MadeIn" smallint, "TagList" text, "OnSale" boolean, "RawKey" bytea, "State" char(4),
-        "SeenAt" timestamptz, "ReadAt" timestamptz, "Place" bytea, "Notes" varchar(20), "Amount" numeric(18,4));
+        "SeenAt" timestamptz, "ReadAt" timestamptz, "Place" bytea, "Token" uuid, "Notes" varchar(20), "Amount" numeric(18,4));
         CREATE TABLE "NoKeys" ("A" int PRIMARY KEY, "B" int)""",
     ("mariadb", "sqlite"): """CREATE TABLE "OddThings" ("ThingID" TEXT NOT NULL PRIMARY KEY, "Mood" TEXT NOT NULL,
         "IsCheap" BOOLEAN NOT NULL, "MidSize" INT, "MadeIn" INT, "TagList" TEXT, "OnSale" BOOLEAN, "RawKey" BLOB,
-        "State" CHAR(4), "SeenAt" TIMESTAMP, "ReadAt" DATETIME, "Place" BLOB, "Notes" VARCHAR(20),
+        "State" CHAR(4), "SeenAt" TIMESTAMP, "ReadAt" DATETIME, "Place" BLOB, "Token" UUID, "Notes" VARCHAR(20),
         "Amount" DECIMAL(18,4)); CREATE TABLE "NoKeys" ("A" INTEGER PRIMARY KEY, "B" INTEGER)""",
 }
 ODD_SAID = {
@@ -295,9 +295,9 @@ def test_another_style_on_another_engine_needs_no_edit(
     ends = _ends(databases, source, target, tmp_path)
     home = databases.name if source == "mariadb" else "public"
     plain = engines.common([*schemas.load("messaging"), *schemas.load("northwind")])
-    old = renaming.restyled(renaming.start(plain), "snake", "snake", "", "", home)
-    new = renaming.restyled(old, "snake", "camel", "plural", "t_", {"postgresql": "public", "sqlite": "main"}.get(
-        target, databases.name))  # fmt: skip
+    away = {"postgresql": "public", "mariadb": databases.name, "sqlite": "main"}[target]
+    old = renaming.start([engines.moved(table, home) for table in plain])
+    new = renaming.restyled(old, "snake", "camel", "plural", "t_", away)
     ends.make("source", *engines.statements(engines.declared(plain, source), source), *ODD[source])
     shape = renaming.restyled(renaming.start(plain), "snake", "camel", "plural", "t_").result
     ends.make("target", *engines.statements(engines.declared(shape, target), target), ODD_NEW[source, target])

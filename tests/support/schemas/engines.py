@@ -30,7 +30,8 @@ _SQLITE = {
 
 
 def common(tables: Sequence[Table]) -> list[Table]:
-    """The tables in one schema, with the types that every engine has in some form; text in a key has a length."""
+    """The tables in one schema, with the types that every engine has in some form; text in a key has a length,
+    and a uuid in a key is text."""
     names = [table.name for table in tables]
     assert len(set(names)) == len(names)
     return [_common(table) for table in tables]
@@ -41,19 +42,20 @@ def _common(table: Table) -> Table:
     pointing = {name for key in table.references for name in key.columns}
     keyed = {*table.key, *unique, *pointing}
     columns = tuple(replace(column, type=_plain(column, column.name in keyed)) for column in table.columns)
-    return _moved(replace(table, columns=columns), "public")
+    return moved(replace(table, columns=columns), "public")
 
 
 def _plain(column: Column, keyed: bool) -> str:
     kind = column.type
     if kind == "jsonb" or kind.endswith("[]"):
         return "json"
-    if kind == "text" and keyed:
-        return "character varying(255)"
+    if keyed and kind in ("text", "uuid"):
+        return f"character varying({255 if kind == 'text' else 36})"
     return {"inet": "character varying(45)", "numeric": "numeric(20,6)"}.get(kind, kind)
 
 
-def _moved(table: Table, schema: str) -> Table:
+def moved(table: Table, schema: str) -> Table:
+    """The table, and what it points to, in another schema."""
     references = tuple(replace(key, schema=schema) for key in table.references)
     return replace(table, schema=schema, references=references)
 
@@ -63,7 +65,7 @@ def declared(tables: Sequence[Table], engine: str) -> list[Table]:
     if engine == "postgresql":
         return list(tables)
     make = {"mariadb": _in_mariadb, "sqlite": _in_sqlite}[engine]
-    return [_moved(replace(table, columns=tuple(map(make, table.columns))), SCHEMAS[engine]) for table in tables]
+    return [moved(replace(table, columns=tuple(map(make, table.columns))), SCHEMAS[engine]) for table in tables]
 
 
 def _in_mariadb(column: Column) -> Column:
