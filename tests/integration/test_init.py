@@ -257,7 +257,8 @@ ODD_NEW = {
     ("mariadb", "postgresql"): """CREATE TYPE feeling AS ENUM ('happy', 'sad', 'calm');
         CREATE TABLE "OddThings" ("ThingID" bigint PRIMARY KEY, "Mood" feeling NOT NULL, "IsCheap" boolean NOT NULL,
         "MidSize" integer, "MadeIn" smallint, "TagList" text, "OnSale" boolean, "RawKey" bytea, "State" char(4),
-        "SeenAt" timestamptz, "ReadAt" timestamptz, "Place" bytea, "Token" uuid, "Notes" varchar(20), "Amount" numeric(18,4));
+        "SeenAt" timestamptz, "ReadAt" timestamptz, "Place" bytea, "Token" uuid, "Notes" varchar(20),
+        "Amount" numeric(18,4));
         CREATE TABLE "NoKeys" ("A" int PRIMARY KEY, "B" int)""",
     ("mariadb", "sqlite"): """CREATE TABLE "OddThings" ("ThingID" TEXT NOT NULL PRIMARY KEY, "Mood" TEXT NOT NULL,
         "IsCheap" BOOLEAN NOT NULL, "MidSize" INT, "MadeIn" INT, "TagList" TEXT, "OnSale" BOOLEAN, "RawKey" BLOB,
