@@ -15,7 +15,7 @@ from typing import Any
 from pymysql.cursors import DictCursor
 
 from connectors.mariadb.session import Raw, is_mariadb
-from mappers.mapping import Column, Table, UniqueConstraint
+from mappers.mapping import Column, ForeignKey, Table, UniqueConstraint
 
 Names = Iterable[tuple[str, str]]
 """(database, name) of tables."""
@@ -43,8 +43,10 @@ SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, INDEX_NAME AS name, COLUMN_NAME AS co
   FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND {TABLE_SCHEMA/TABLE_NAME}
  ORDER BY INDEX_NAME, SEQ_IN_INDEX"""
 _FOREIGN_KEYS = """
-SELECT CONSTRAINT_SCHEMA AS s, TABLE_NAME AS t, CONSTRAINT_NAME AS name
-  FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE {CONSTRAINT_SCHEMA/TABLE_NAME} ORDER BY 3"""
+SELECT TABLE_SCHEMA AS s, TABLE_NAME AS t, CONSTRAINT_NAME AS name, COLUMN_NAME AS col,
+       REFERENCED_TABLE_SCHEMA AS other_schema, REFERENCED_TABLE_NAME AS other, REFERENCED_COLUMN_NAME AS other_col
+  FROM information_schema.KEY_COLUMN_USAGE
+ WHERE REFERENCED_TABLE_NAME IS NOT NULL AND {TABLE_SCHEMA/TABLE_NAME} ORDER BY 3, ORDINAL_POSITION"""
 _TRIGGERS = """
 SELECT EVENT_OBJECT_SCHEMA AS s, EVENT_OBJECT_TABLE AS t, TRIGGER_NAME AS name
   FROM information_schema.TRIGGERS WHERE {EVENT_OBJECT_SCHEMA/EVENT_OBJECT_TABLE} ORDER BY 3"""
@@ -108,10 +110,11 @@ def _table(row: Mapping[str, Any], checks: _ByTable, columns: Rows, indexes: Row
         columns=tuple(_column(column, json) for column in columns),
         key=primary,
         uniques=tuple(unique for unique in uniques if unique.name != "PRIMARY"),
-        foreign_keys=tuple(key["name"] for key in keys),
+        foreign_keys=tuple(dict.fromkeys(key["name"] for key in keys)),
         rows_estimate=int(row["row_count"]),
         bytes_estimate=int(row["size"]),
         triggers=tuple(trigger["name"] for trigger in triggers),
+        references=_references(keys),
         storage=row["storage"] or "",
     )
 
@@ -143,6 +146,21 @@ def _uniques(indexes: Rows) -> tuple[UniqueConstraint, ...]:
             any(row["prefix"] or row["col"] is None for row in rows),
         )
         for name, rows in grouped.items()
+    )
+
+
+def _references(keys: Rows) -> tuple[ForeignKey, ...]:
+    grouped: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in keys:
+        grouped[row["name"]].append(row)
+    return tuple(
+        ForeignKey(
+            tuple(row["col"] for row in rows),
+            rows[0]["other_schema"],
+            rows[0]["other"],
+            tuple(row["other_col"] for row in rows),
+        )
+        for rows in grouped.values()
     )
 
 

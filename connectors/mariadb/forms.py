@@ -56,7 +56,7 @@ def staged_type(column: WireColumn, source: Column, *, uuid: str) -> str:
         return "json"
     if column.type == "uuid":
         return uuid
-    if source.labels and not source.collation:
+    if source.labels:
         return "enum({})".format(",".join("'" + label.replace("'", "''") + "'" for label in source.labels))
     sized = _SIZED.fullmatch(column.type)
     if column.type in _PLAIN and not source.collation:

@@ -105,6 +105,10 @@ class PostgresTarget(SqlTarget):
         with self.raw() as raw:
             return {wire.name: _known_type(raw, table, wire.name) for wire in wires}
 
+    def carried(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
+        """Source column -> its own type; one that is not known here is text, but nothing holds it then either way."""
+        return {wire.name: table.column(wire.name).type for wire in wires}
+
     def describe(self, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
         """Prepare the entry's projection: (target column, type the engine gives its expression).
 

@@ -93,6 +93,10 @@ class SqlTarget(ABC):
         wires: the columns as they travel; their types are in the source's own spelling.
         """
 
+    def carried(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
+        """Source column -> the type that `describe` gives the column as it is."""
+        return self.known_types(table, wires)
+
     def obstacles(self, entry: Entry) -> list[tuple[str, str]]:
         """(what, how to mend it) of everything about the target table by which the engine would not keep rows exactly,
         besides types, rights and foreign keys."""

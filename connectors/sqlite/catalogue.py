@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from connectors.seams import Names
 from mappers.dialects.sqlite.affinity import ANY
-from mappers.mapping import Column, Table, UniqueConstraint
+from mappers.mapping import Column, ForeignKey, Table, UniqueConstraint
 from mappers.projection import quote
 
 SCHEMA = "main"
@@ -25,7 +26,7 @@ _TABLES = (
 _COLUMNS = "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1"
 _INDEXES = "SELECT name, \"unique\", origin, partial FROM pragma_index_list(?, 'main')"
 _INDEXED = "SELECT cid, name, coll FROM pragma_index_xinfo(?, 'main') WHERE key ORDER BY seqno"
-_REFERENCES = "SELECT DISTINCT id, \"table\" FROM pragma_foreign_key_list(?, 'main') ORDER BY id"
+_REFERENCES = 'SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?, \'main\') ORDER BY id, seq'
 _TRIGGERS = "SELECT name FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY name"
 _SORTED = re.compile(r"k\(\d+,(.*)\)")
 _STEADY = 0x800
@@ -74,8 +75,15 @@ def _table(raw: sqlite3.Connection, name: str, strict: bool, without_rowid: bool
         for index, unique, origin, partial in raw.execute(_INDEXES, (name,)).fetchall()
         if unique and origin != "pk"
     )
-    references = tuple(f"{number} to {other}" for number, other in raw.execute(_REFERENCES, (name,)))
-    return Table(SCHEMA, name, columns, key, uniques, references)
+    keys = {number: list(rows) for number, rows in groupby(raw.execute(_REFERENCES, (name,)), lambda row: row[0])}
+    names = tuple(f"{number} to {rows[0][1]}" for number, rows in keys.items())
+    return Table(SCHEMA, name, columns, key, uniques, names, references=tuple(map(_reference, keys.values())))
+
+
+def _reference(rows: Sequence[Any]) -> ForeignKey:
+    """A key that names no columns points to the other table's primary key."""
+    to = tuple(row[3] for row in rows)
+    return ForeignKey(tuple(row[2] for row in rows), SCHEMA, rows[0][1], () if None in to else to)
 
 
 def _column(row: Sequence[Any], collation: str, strict: bool, without_rowid: bool, alias: bool) -> Column:

@@ -138,6 +138,11 @@ class SqliteTarget(SqlTarget):
             raise FatalError(what, where=table.full_name, hint="leave some out")
         return {wire.name: staged_type(wire) for wire in wires}
 
+    def carried(self, table: Table, wires: Sequence[WireColumn]) -> dict[str, str]:
+        """Source column -> the storage class of its values; of a numeric column its digits too."""
+        classes = staged_classes(table, self.known_types(table, wires))
+        return {name: decimal_digits(table.column(name).type) or kind for name, kind in classes.items()}
+
     def describe(self, mapped: MappedTable, entry: Entry) -> list[tuple[str, str]]:
         """Prepare the entry's projection: (target column, staged type of its expression)."""
         expressions = ", ".join(column.expression.sql for column in entry.columns)

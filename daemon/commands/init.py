@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add it to the command line."""
     init = commands.add_parser("init", help="propose a configuration from both schemas; reads no rows, changes nothing")
-    init.add_argument("source", metavar="SOURCE_URL", help="postgresql://user:password@host:port/database")
-    init.add_argument("target", metavar="TARGET_URL", help="the same, with the new schema in it")
+    init.add_argument(
+        "source", metavar="SOURCE_URL", help="postgresql://user:password@host:port/database, or mariadb://, mysql://"
+    )
+    init.add_argument(
+        "target", metavar="TARGET_URL", help="the same, or sqlite:////path/to/file, with the new schema in it"
+    )
     init.add_argument("--output", "-o", type=Path, metavar="FILE", help="write there (default: stdout)")
     init.add_argument("--force", action="store_true", help="with --output: overwrite the file")
     init.add_argument("--pipeline", metavar="NAME", help="name of the pipeline (default: from the databases' names)")
@@ -47,16 +51,16 @@ def _share(text: str) -> float:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from daemon.init.engines import kind_of, opened, refusal
+    from daemon.init.engines import opened, source_section, target_section
     from daemon.init.text import configuration, decisions, summary
     from mappers.errors import ConfigError, FatalError, Problem
 
     if options.output and options.output.exists() and not options.force:
         raise ConfigError([Problem(("--output",), f"{options.output} is there already", "add --force to overwrite it")])
-    kinds = kind_of(options.source, "SOURCE_URL"), kind_of(options.target, "TARGET_URL")
-    with opened(options.source, options.target) as sides:
-        written = _written(options, kinds, sides)
-        text = configuration(written, refusal)
+    sections = source_section(options.source), target_section(options.target)
+    with opened(sections, options.schema) as sides:
+        written = _written(options, sides)
+        text = configuration(written, sides.refusal)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
     else:
@@ -67,29 +71,22 @@ def _init(options: argparse.Namespace) -> int:
     return 0
 
 
-def _written(options: argparse.Namespace, kinds: tuple[str, str], sides: Sides) -> Written:
+def _written(options: argparse.Namespace, sides: Sides) -> Written:
     from daemon.init.draft import drafted
-    from daemon.init.engines import refusal
     from daemon.init.text import Written, pipeline_name
     from mappers.propose.propose import MIN_CONFIDENCE, propose
 
     least = MIN_CONFIDENCE if options.min_confidence is None else options.min_confidence
-    sources = _chosen(sides.sources.values(), options.schema, options.exclude)
-    targets = _chosen(sides.targets.values(), [], options.exclude)
-    proposal = propose(sources, targets, least)
+    sources = _chosen(sides.sources.values(), options.exclude)
+    targets = _chosen(sides.targets.values(), options.exclude)
+    proposal = propose(sources, targets, least, sides.ways)
     occupied = sides.occupied([match.target for match in proposal.matches])
-    places = sides.places()
-    name = options.pipeline or pipeline_name(*(place.rpartition("/")[2] for place in places))
-    items = drafted(proposal, refusal, sides.problems, occupied)
-    return Written(name, kinds, places, items, proposal, occupied)
+    name = options.pipeline or pipeline_name(*sides.names())
+    items = drafted(proposal, sides.refusal, sides.problems, occupied)
+    return Written(name, sides.kinds, sides.places(), items, proposal, occupied)
 
 
-def _chosen(tables: Iterable[Table], schemas: list[str], exclude: list[str]) -> list[Table]:
+def _chosen(tables: Iterable[Table], exclude: list[str]) -> list[Table]:
     from fnmatch import fnmatchcase
 
-    return [
-        table
-        for table in tables
-        if (not schemas or table.schema in schemas)
-        and not any(fnmatchcase(table.full_name, pattern) for pattern in exclude)
-    ]
+    return [table for table in tables if not any(fnmatchcase(table.full_name, pattern) for pattern in exclude)]

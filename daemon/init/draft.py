@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 from mappers.errors import Problem
 from mappers.mapping import Column, Table
-from mappers.names import readable
-from mappers.propose.conversion import sql_name
+from mappers.names import quote, readable
 from mappers.propose.lexicon import BOOKKEEPING
 from mappers.propose.records import ColumnMatch, Proposal, TableMatch
 from mappers.propose.words import split
@@ -98,17 +97,14 @@ def spec_of(match: TableMatch) -> TableSpec | None:
 
 def starred(match: TableMatch) -> bool:
     """Whether columns: "*" says the same."""
-    return {column.target: column.expression for column in match.columns if column.live} == _star(match)
-
-
-def _star(match: TableMatch) -> dict[str, str]:
-    """What columns: "*" stands for."""
     there = {column.name for column in match.source.columns}
-    return {
-        column.name: sql_name(column.name)
-        for column in match.target.columns
-        if column.name in there and not column.generated
-    }
+    star = {column.name for column in match.target.columns if column.name in there and not column.generated}
+    return match.filled == star and all(_plain(column) for column in match.columns if column.live)
+
+
+def _plain(column: ColumnMatch) -> bool:
+    """The source column of the same name, as it is."""
+    return column.target == column.source and column.expression in (column.source, quote(column.source))
 
 
 def table_name(table: Table) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from daemon.init.draft import Item, table_name
+from daemon.init.draft import Item, Refusal, table_name
 from daemon.init.yaml_text import comment, flow, key, value
-from mappers.mapping import Column, Table
+from mappers.mapping import Column
 from mappers.propose.records import CERTAIN, ColumnMatch, TableMatch
 
-Refusal = Callable[[Table, Column], str]
 _WIDTH = 110
 
 
@@ -81,7 +80,7 @@ def _rest(match: TableMatch, refusal: Refusal) -> Iterator[str]:
 
 
 def _told(column: Column, why: str = "") -> str:
-    about = comment(f"{column.name} {column.type}")
+    about = comment(f"{column.name} {column.native or column.type}")
     if column.nullable or why:
         return f"{about} ({comment(why)})" if why else about
     return f"{about}{' with a default' if column.has_default else ', NOT NULL'}"

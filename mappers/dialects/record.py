@@ -48,6 +48,9 @@ class Typing(Protocol):
     def hint(self, text: str, made: str, wanted: str) -> str:
         """What to write for the expression `text`, or what to alter, where it does not fit."""
 
+    def cast(self, text: str, wanted: str) -> str:
+        """The expression `text` cast to what a `wanted` column holds; as it is where no cast makes that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:

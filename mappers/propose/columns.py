@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from mappers.propose.conversion import Fit
 from mappers.propose.guesses import guesses, what_is_left
 from mappers.propose.known import Known
-from mappers.propose.pairing import Pairing, other_kind
+from mappers.propose.pair import Fit
+from mappers.propose.pairing import Pairing
 from mappers.propose.records import ColumnMatch
 from mappers.propose.sides import LEVELS, STYLE, ColumnWords, TableWords, renamed
 from mappers.propose.structure import former_key, keys, references
@@ -55,7 +55,7 @@ def _pair(pairing: Pairing, level: int, confidence: float, one: ColumnWords, oth
         if level <= STYLE:
             pairing.clashes.append(pairing.judged(one, other, confidence))
         return
-    if level > STYLE and fit is Fit.CAST and other_kind(one, other):
+    if level > STYLE and fit is Fit.CAST and pairing.other_kind(one, other):
         confidence -= 0.04
     pairing.take(one, other, confidence)
 

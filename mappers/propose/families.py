@@ -68,7 +68,7 @@ _FAMILIES = {
     for name in names.split("|")
 }
 _MODIFIER = re.compile(r"\s*\(([^)]*)\)")
-_DROPPED = re.compile(r"\s+(?:unsigned|zerofill)\b")
+_DROPPED = re.compile(r"\s+(?:unsigned|zerofill|(?:character set|COLLATE)\s+\w+)\b")
 _EXTENSIONS = words("citext")
 
 

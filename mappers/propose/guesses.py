@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mappers.propose.conversion import Fit
 from mappers.propose.leftovers import Leftover, best_pairs
-from mappers.propose.pairing import Pairing, other_kind
+from mappers.propose.pair import Fit
+from mappers.propose.pairing import Pairing
 from mappers.propose.records import ColumnMatch
 from mappers.propose.sides import ColumnWords
 from mappers.propose.similarity import likeness
@@ -42,7 +42,7 @@ def what_is_left(pairing: Pairing) -> None:
     spoken = {name for clash in pairing.clashes for name in (clash.source, clash.target)}
     for other in list(pairing.right.values()):
         required = not (other.column.nullable or other.column.has_default or other.column.identity_always)
-        same = [one for one in pairing.left.values() if one.column.type == other.column.type]
+        same = [one for one in pairing.left.values() if pairing.same_type(one, other)]
         rivals = [column for column in pairing.right.values() if column.column.type == other.column.type]
         if required and len(same) == len(rivals) == 1 and not spoken & {same[0].column.name, other.column.name}:
             pairing.clashes.append(_offer(pairing.judged(same[0], other, 0.5), "only by what is left over"))
@@ -62,9 +62,9 @@ def _score(pairing: Pairing, one: ColumnWords, other: ColumnWords, anchors: set[
     if fit is Fit.NEVER or pairing.elsewhere(one, other) or one.in_key != other.in_key:
         return 0.0
     score = 0.9 * alike + (0.06 if (one.place, other.place) in anchors else 0.0)
-    if one.column.type == other.column.type:
+    if pairing.same_type(one, other):
         score += 0.04 + (0.02 if one.column.nullable == other.column.nullable else 0.0)
-    elif fit is Fit.DECIDE or other_kind(one, other):
+    elif fit is Fit.DECIDE or pairing.other_kind(one, other):
         score -= 0.12
     if one.unique != other.unique:
         score -= 0.03

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mappers.propose.similarity import Learned
+from mappers.propose.ways import SAME_ENGINE, Ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,9 @@ class Known:
     min_confidence: float = 0.8
     learned: Learned = field(default_factory=dict)
     """The words as pairs."""
+    ways: Ways = SAME_ENGINE
 
 
-def known(tables: Mapping[str, str], words: Mapping[str, str], min_confidence: float) -> Known:
+def known(tables: Mapping[str, str], words: Mapping[str, str], min_confidence: float, ways: Ways) -> Known:
     """With the words as pairs too."""
-    return Known(dict(tables), words, min_confidence, {frozenset(pair): 1.0 for pair in words.items()})
+    return Known(dict(tables), words, min_confidence, {frozenset(pair): 1.0 for pair in words.items()}, ways)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mappers.propose.conversion import Conversion, Fit, convert
+from mappers.propose.conversion import convert
 from mappers.propose.families import read_type
 from mappers.propose.known import Known
+from mappers.propose.pair import Conversion, Fit, Pair
 from mappers.propose.records import ColumnMatch
 from mappers.propose.sides import ColumnWords, TableWords
 
@@ -32,9 +33,9 @@ class Pairing:
 
     def judged(self, one: ColumnWords, other: ColumnWords, confidence: float) -> ColumnMatch:
         """The pair with its expression; not in force where somebody must decide."""
-        how = convert(one.column, other.column)
+        how = self.fit(one, other)
         note, live = how.why, how.fit in (Fit.EXACT, Fit.CAST)
-        if live and how.fit is Fit.CAST and one.in_key != other.in_key and other_kind(one, other):
+        if live and how.fit is Fit.CAST and one.in_key != other.in_key and self.other_kind(one, other):
             live, note = False, f"{one.column.name} and {other.column.name} identify different things"
         if live and self.elsewhere(one, other):
             live, note = False, "they point to tables that are not each other's"
@@ -53,9 +54,21 @@ class Pairing:
 
     def fit(self, one: ColumnWords, other: ColumnWords) -> Conversion:
         """How the types go together."""
-        return convert(one.column, other.column)
+        ways = self.known.ways
+        made = ways.type_of(self.source.table.full_name, one.column)
+        return convert(Pair(one.column, other.column, made, ways.dialect))
 
+    def other_kind(self, one: ColumnWords, other: ColumnWords) -> bool:
+        """Whether their values are of two kinds, whatever converts one into the other.
 
-def other_kind(one: ColumnWords, other: ColumnWords) -> bool:
-    """Whether their values are of two kinds, whatever converts one into the other."""
-    return read_type(one.column.type).family is not read_type(other.column.type).family
+        In another engine dates may be texts and flags numbers: what goes there as it is, is of the same kind.
+        """
+        if self.known.ways.foreign and self.fit(one, other).fit is Fit.EXACT:
+            return False
+        return read_type(one.column.type).family is not read_type(other.column.type).family
+
+    def same_type(self, one: ColumnWords, other: ColumnWords) -> bool:
+        """Whether they have one type, as far as two engines have that."""
+        if self.known.ways.foreign:
+            return self.fit(one, other).fit is Fit.EXACT
+        return one.column.type == other.column.type

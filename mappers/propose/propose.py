@@ -12,16 +12,22 @@ from mappers.propose.records import Candidate, ColumnMatch, Proposal, TableMatch
 from mappers.propose.sides import TableWords, side, vocabulary
 from mappers.propose.split import split_off
 from mappers.propose.tables import Tables, match_tables
+from mappers.propose.ways import SAME_ENGINE, Ways
 
 MIN_CONFIDENCE = 0.8
 """A guess below this stands in a comment."""
 
 
-def propose(sources: Sequence[Table], targets: Sequence[Table], min_confidence: float = MIN_CONFIDENCE) -> Proposal:
-    """What the target's tables can be filled from. Never two sources for one target."""
+def propose(
+    sources: Sequence[Table],
+    targets: Sequence[Table],
+    min_confidence: float = MIN_CONFIDENCE,
+    ways: Ways = SAME_ENGINE,
+) -> Proposal:
+    """What the target's tables can be filled from, and how. Never two sources for one target."""
     ones = side(sources, vocabulary(targets))
     others = side(targets, vocabulary(sources))
-    tables = match_tables(ones, others, min_confidence)
+    tables = match_tables(ones, others, min_confidence, ways)
     known = tables.known()
     matches = [_match(ones[one], others[other], tables.confidence[one], known) for one, other in tables.found.items()]
     matches += split_off(matches, ones, others, known)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from mappers.propose.conversion import Fit
 from mappers.propose.known import Known
 from mappers.propose.lexicon import CONTRAST, FORMER, ID_WORDS
-from mappers.propose.pairing import Pairing, other_kind
+from mappers.propose.pair import Fit
+from mappers.propose.pairing import Pairing
 from mappers.propose.sides import ColumnWords
 from mappers.propose.similarity import likeness
 from mappers.propose.words import name_of
@@ -73,7 +73,7 @@ def keys(pairing: Pairing) -> None:
     if len(one_key) != 1 or len(other_key) != 1:
         return
     one, other = pairing.left.get(one_key[0]), pairing.right.get(other_key[0])
-    if one is None or other is None or other_kind(one, other):
+    if one is None or other is None or pairing.other_kind(one, other):
         return
     if pairing.fit(one, other).fit is Fit.NEVER or pairing.elsewhere(one, other):
         return

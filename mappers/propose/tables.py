@@ -16,6 +16,7 @@ from mappers.propose.known import Known, known
 from mappers.propose.leftovers import Leftover, best_pairs
 from mappers.propose.lexicon import CONTRAST, ID_WORDS
 from mappers.propose.sides import TableWords
+from mappers.propose.ways import Ways
 
 MARGIN = 0.06
 ROUNDS = 5
@@ -31,6 +32,7 @@ class Tables:
     sources: Mapping[str, TableWords]
     targets: Mapping[str, TableWords]
     min_confidence: float
+    ways: Ways
     found: dict[str, str] = field(default_factory=dict)
     confidence: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
@@ -43,12 +45,14 @@ class Tables:
 
     def known(self) -> Known:
         """What the columns may build on."""
-        return known(self.found, _words(self), self.min_confidence)
+        return known(self.found, _words(self), self.min_confidence, self.ways)
 
 
-def match_tables(sources: Mapping[str, TableWords], targets: Mapping[str, TableWords], min_confidence: float) -> Tables:
+def match_tables(
+    sources: Mapping[str, TableWords], targets: Mapping[str, TableWords], min_confidence: float, ways: Ways
+) -> Tables:
     """The tables that are each other's, each at most once."""
-    tables = Tables(sources, targets, min_confidence)
+    tables = Tables(sources, targets, min_confidence, ways)
     tables.weights = _weights([*sources.values(), *targets.values()])
     near = _near(tables)
     tables.keyed = _keyed(sources, targets)

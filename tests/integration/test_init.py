@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import pytest
 
 from daemon.config.model import load
 from daemon.wiring import Parts
 from mappers.mapping import Entry, Table
 from tests.support import renaming, schemas
-from tests.support.databases import Databases, open_url
+from tests.support.databases import Databases, open_mariadb, open_url
+from tests.support.schemas import engines
 from tests.support.schemas.ddl import statements
 
 PROJECTS = ("rails_shop", "keycloak", "magento", "mastodon", "messaging", "sakila", "clinic")
@@ -38,6 +44,46 @@ def _init(databases: Databases, *more: str) -> subprocess.CompletedProcess[str]:
     return _run(["init", databases.source_url, databases.target_url, *more], {})
 
 
+@dataclass(frozen=True)
+class Ends:
+    """Two databases of some engines, both empty."""
+
+    source: str
+    target: str
+    environ: dict[str, str]
+
+    @property
+    def urls(self) -> tuple[str, str]:
+        """Source and target."""
+        return self.environ["SOURCE_URL"], self.environ["TARGET_URL"]
+
+    def make(self, side: str, *statements: str) -> None:
+        """Run statements there. Names are in double quotes."""
+        engine, url = (self.source, self.urls[0]) if side == "source" else (self.target, self.urls[1])
+        if engine == "postgresql":
+            with open_url(url) as connection, connection.transaction():
+                for statement in statements:
+                    connection.execute(statement.encode())
+        elif engine == "mariadb":
+            with open_mariadb(url) as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+        else:
+            with closing(sqlite3.connect(urlsplit(url).path[1:])) as connection:
+                connection.executescript("; ".join(statements))
+
+
+def _ends(databases: Databases, source: str, target: str, folder: Path) -> Ends:
+    path = folder / "new.db"
+    path.touch()
+    mariadb = databases.on_mariadb() if "mariadb" in (source, target) else ""
+    urls = {
+        "SOURCE_URL": mariadb if source == "mariadb" else databases.source_url,
+        "TARGET_URL": {"postgresql": databases.target_url, "mariadb": mariadb, "sqlite": f"sqlite:///{path}"}[target],
+    }
+    return Ends(source, target, {**_environ(databases), **urls})
+
+
 def _command(databases: Databases, path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return _run(["--config", str(path), *arguments], _environ(databases))
 
@@ -50,7 +96,11 @@ def _environ(databases: Databases) -> dict[str, str]:
 
 def _entries(path: Path, databases: Databases) -> list[Entry]:
     """The entries of the file as `run` would start with them."""
-    parts = Parts(load(path, _environ(databases)), path, threading.Event())
+    return _prepared(path, _environ(databases))
+
+
+def _prepared(path: Path, environ: dict[str, str]) -> list[Entry]:
+    parts = Parts(load(path, environ), path, threading.Event())
     try:
         return [entry for mapped in parts.tables().values() for entry in mapped.entries]
     finally:
@@ -179,6 +229,99 @@ def test_what_cannot_be_as_it_is_becomes_a_comment_and_the_rest_runs(databases: 
     assert "brand_new" not in text
     plan = _command(databases, path, "plan")
     assert plan.returncode == 0, plan.stdout + plan.stderr
+
+
+ENGINES = (("mariadb", "postgresql"), ("postgresql", "mariadb"), ("postgresql", "sqlite"), ("mariadb", "sqlite"))
+ODD = {
+    "postgresql": (
+        "CREATE TYPE mood AS ENUM ('sad', 'happy')",
+        "CREATE TABLE odd_things (thing_id uuid PRIMARY KEY, mood mood NOT NULL, labels text[], total_sum numeric,"
+        " paid money, notes text, seen_at timestamptz, state char(4), amount numeric(18,4))",
+    ),
+    "mariadb": (
+        "CREATE TABLE odd_things (thing_id bigint unsigned AUTO_INCREMENT PRIMARY KEY, mood enum('sad','happy')"
+        " NOT NULL, is_cheap tinyint(1) NOT NULL, mid_size mediumint unsigned, made_in year, tag_list set('a','b'),"
+        " on_sale bit(1), raw_key binary(16), state char(4), seen_at timestamp NULL, read_at datetime, place point,"
+        " token uuid, notes text, amount decimal(18,4))",
+        "CREATE TABLE no_keys (a int, b int)",
+    ),
+}
+"""At a source: what another engine has no like of, and what does not travel."""
+ODD_NEW = {
+    ("postgresql", "mariadb"): """CREATE TABLE "OddThings" ("ThingID" char(36) PRIMARY KEY,
+        "Mood" enum('happy','sad','calm') NOT NULL, "Labels" json, "TotalSum" decimal(20,4), "Paid" decimal(10,2),
+        "Notes" varchar(20), "SeenAt" timestamp(6) NULL, "State" char(4), "Amount" decimal(18,4))""",
+    ("postgresql", "sqlite"): """CREATE TABLE "OddThings" ("ThingID" TEXT NOT NULL PRIMARY KEY, "Mood" TEXT NOT NULL,
+        "Labels" TEXT, "TotalSum" NUMERIC, "Paid" TEXT, "Notes" VARCHAR(20), "SeenAt" TIMESTAMP, "State" CHAR(4),
+        "Amount" DECIMAL(18,4))""",
+    ("mariadb", "postgresql"): """CREATE TYPE feeling AS ENUM ('happy', 'sad', 'calm');
+        CREATE TABLE "OddThings" ("ThingID" bigint PRIMARY KEY, "Mood" feeling NOT NULL, "IsCheap" boolean NOT NULL,
+        "MidSize" integer, "MadeIn" smallint, "TagList" text, "OnSale" boolean, "RawKey" bytea, "State" char(4),
+        "SeenAt" timestamptz, "ReadAt" timestamptz, "Place" bytea, "Token" uuid, "Notes" varchar(20),
+        "Amount" numeric(18,4));
+        CREATE TABLE "NoKeys" ("A" int PRIMARY KEY, "B" int)""",
+    ("mariadb", "sqlite"): """CREATE TABLE "OddThings" ("ThingID" TEXT NOT NULL PRIMARY KEY, "Mood" TEXT NOT NULL,
+        "IsCheap" BOOLEAN NOT NULL, "MidSize" INT, "MadeIn" INT, "TagList" TEXT, "OnSale" BOOLEAN, "RawKey" BLOB,
+        "State" CHAR(4), "SeenAt" TIMESTAMP, "ReadAt" DATETIME, "Place" BLOB, "Token" UUID, "Notes" VARCHAR(20),
+        "Amount" DECIMAL(18,4)); CREATE TABLE "NoKeys" ("A" INTEGER PRIMARY KEY, "B" INTEGER)""",
+}
+ODD_SAID = {
+    ("postgresql", "mariadb"): {
+        "TotalSum": "numeric holds numbers that decimal(20,4) does not",
+        "Paid": "money cannot be followed exactly: its text depends on lc_monetary",
+        "Notes": "it cuts longer values: are there any?",
+    },
+    ("postgresql", "sqlite"): {
+        "TotalSum": "declare the column TEXT: this one makes 1.1 of '1.10'",
+        "Paid": "money cannot be followed exactly: its text depends on lc_monetary",
+        "Amount": "declare the column TEXT: this one makes 1.1 of '1.10'",
+    },
+    ("mariadb", "postgresql"): {
+        "ReadAt": "which time zone are its values of?",
+        "Place": "point cannot be followed exactly: Debezium sends geometry of its own instead of the value",
+        "Notes": "it cuts longer values: are there any?",
+    },
+    ("mariadb", "sqlite"): {
+        "Place": "point cannot be followed exactly: Debezium sends geometry of its own instead of the value",
+        "Amount": "declare the column TEXT: this one makes 1.1 of '1.10'",
+    },
+}
+"""Target columns that somebody must decide, and what is said of them. All others are right as they are."""
+
+
+@pytest.mark.parametrize(("source", "target"), ENGINES)
+def test_another_style_on_another_engine_needs_no_edit(
+    databases: Databases, source: str, target: str, tmp_path: Path
+) -> None:
+    ends = _ends(databases, source, target, tmp_path)
+    home = databases.name if source == "mariadb" else "public"
+    plain = engines.common([*schemas.load("messaging"), *schemas.load("northwind")])
+    away = {"postgresql": "public", "mariadb": databases.name, "sqlite": "main"}[target]
+    old = renaming.start([engines.moved(table, home) for table in plain])
+    new = renaming.restyled(old, "snake", "camel", "plural", "t_", away)
+    ends.make("source", *engines.statements(engines.declared(plain, source), source), *ODD[source])
+    shape = renaming.restyled(renaming.start(plain), "snake", "camel", "plural", "t_").result
+    ends.make("target", *engines.statements(engines.declared(shape, target), target), ODD_NEW[source, target])
+    path = tmp_path / "changeover.yaml"
+    done = _run(["init", *ends.urls, "--output", str(path)], {})
+    assert done.returncode == 0, done.stderr
+    entries, text = _prepared(path, ends.environ), path.read_text()
+    odd = [entry for entry in entries if entry.target.name == "OddThings"]
+    same = [entry for entry in entries if entry not in odd]
+    assert {e.target.full_name: e.source.full_name for e in same} == new.tables
+    lines = {(e.target.full_name, c.name): _source_column(e, c.name) for e in same for c in e.columns}
+    assert lines == new.columns
+    assert odd, text
+    said = ODD_SAID[source, target]
+    assert {c.name for c in odd[0].columns} == {c.name for c in odd[0].target.columns} - said.keys()
+    for name, why in said.items():
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"# {name}: ")]
+        assert why in line
+    assert ("no_keys has no primary key" in text) == (source == "mariadb")
+    assert "0 source tables without a place, 0 target tables that nothing fills" in done.stderr
+    password = urlsplit(ends.urls[0]).password
+    assert password
+    assert password not in text + done.stderr
 
 
 def test_schemas_can_be_chosen_and_doubt_be_set(databases: Databases) -> None:

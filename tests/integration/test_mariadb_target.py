@@ -20,6 +20,7 @@ from connectors.mariadb.session import connect
 from connectors.mariadb.target import MariadbTarget
 from connectors.sql import extras, merge
 from mappers.errors import ChangeoverError, ConfigError, ConflictError, FatalError, RecordError, TransientError
+from mappers.mapping import ForeignKey
 from tests.support.stack import Stack
 from tests.support.targets import MariadbPlace, Rig, name_of, quoted
 
@@ -450,6 +451,7 @@ def test_the_catalogue(place: MariadbPlace) -> None:
     (table,) = found.values()
     assert (table.full_name, table.key, table.storage) == (f"{place.schema}.We ird", ("b", "a"), "InnoDB")
     assert (table.triggers, table.foreign_keys) == (("tr",), ("up",))
+    assert table.references == (ForeignKey(("p",), place.schema, "parent", ("id",)),)
     assert [(u.name, u.columns, u.partial) for u in table.uniques] == [
         ("one", ("c",), False),
         ("two", ("b", "a"), True),

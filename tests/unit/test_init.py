@@ -14,7 +14,7 @@ from connectors.postgresql.wire import wire_columns
 from daemon.cli import main
 from daemon.config.model import Config, load
 from daemon.init.draft import Item, drafted, spec_of
-from daemon.init.engines import refusal
+from daemon.init.engines import refusal_by
 from daemon.init.text import Written, configuration, pipeline_name, summary
 from mappers.dialects.postgresql.functions import FunctionCatalog
 from mappers.errors import ConfigError, Problem
@@ -24,6 +24,7 @@ from mappers.resolve import resolve
 from mappers.spec import TableSpec
 from tests.support import schemas
 
+refusal = refusal_by(wire_columns)
 ENVIRON = {"SOURCE_URL": "postgresql://u:secret@a/b", "TARGET_URL": "postgresql://u:secret@c/d",
            "KAFKA_BOOTSTRAP": "k:9092", "CONNECT_URL": "http://c:8083"}  # fmt: skip
 

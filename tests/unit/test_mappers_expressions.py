@@ -259,6 +259,8 @@ def test_plain_columns() -> None:
         ("'x' || a::text", "datetime(6)", True),
         ("'x' || a", "double", False),
         ("a::bigint", "mediumint(8) unsigned", True),
+        ("a::bigint", "numeric(20,0)", True),
+        ("a::bigint", "numeric(20,2)", False),
         ("a::varchar(3)", "text", False),
         ("a::uuid", "text", False),
         ("a::text::bigint", "text", False),

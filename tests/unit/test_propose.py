@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
+from connectors.mariadb import forms
+from connectors.mariadb.general_types import as_source
+from connectors.mariadb.wire import wire_columns as mariadb_wires
+from connectors.postgresql.target import PostgresTarget
+from connectors.postgresql.wire import wire_columns as postgresql_wires
+from connectors.sqlite.target import SqliteTarget
+from mappers.dialects import DIALECTS
 from mappers.mapping import Column, Table, UniqueConstraint
 from mappers.propose.propose import propose
-from mappers.propose.records import Proposal, TableMatch
+from mappers.propose.records import ColumnMatch, Proposal, TableMatch
+from mappers.propose.ways import Ways
 from tests.support import renaming, schemas
 from tests.support.renaming import Moved, Score
+from tests.support.schemas import engines
+
+TARGETS = {"postgresql": PostgresTarget("postgresql://h/d"), "sqlite": SqliteTarget("sqlite:////nowhere/a.db")}
 
 NEW = [
     Column("locale", "text"),
@@ -49,6 +61,106 @@ def test_a_change_of_style_is_proposed_wholly_and_rightly(name: str, seed: int) 
         declared = renaming.without_references(tables) if kind == "everything" else tables
         for score in renaming.score(propose(declared, moved.result), moved):
             assert (kind, score.wrong, score.missing) == (kind, (), ())
+
+
+ENGINES = [(source, target) for source in ("postgresql", "mariadb") for target in ("postgresql", "mariadb", "sqlite")]
+SHOPS = ("rails_shop", "magento", "clinic", "messaging", "auth_tenants", "sakila")
+
+
+def _ways(tables: Sequence[Table], source: str, target: str) -> Ways:
+    """As `init` asks a target: nothing of this needs a connection, but for how a server of MariaDB keeps a uuid."""
+    carried: dict[str, dict[str, str]] = {}
+    for table in tables:
+        wires = (mariadb_wires if source == "mariadb" else postgresql_wires)(table, [c.name for c in table.columns])
+        if target == "mariadb":
+            types = {w.name: forms.staged_type(w, table.column(w.name), uuid="uuid") for w in wires}
+        else:
+            types = TARGETS[target].carried(table, wires)
+        carried[table.full_name] = types
+    return Ways(DIALECTS[target], carried, (source, target) != ("postgresql", "postgresql"))
+
+
+def _between(name: str, source: str, target: str, style: str) -> tuple[Proposal, Moved]:
+    """A schema that merely changed naming style, and its engine."""
+    plain = engines.common([table for table in schemas.load(name) if not _refused(table)])
+    sources = engines.declared(plain, source)
+    sources = [as_source(table) for table in sources] if source == "mariadb" else sources
+    moved = renaming.restyled(renaming.start(sources), "snake", style, "plural", "t_", engines.SCHEMAS[target])
+    shapes = renaming.restyled(renaming.start(plain), "snake", style, "plural", "t_")
+    moved = replace(moved, result=tuple(engines.declared(shapes.result, target)))
+    return propose(sources, moved.result, ways=_ways(sources, source, target)), moved
+
+
+def _refused(table: Table) -> bool:
+    return any("tsvector" in column.type for column in table.columns)
+
+
+@pytest.mark.parametrize(("source", "target"), ENGINES)
+@pytest.mark.parametrize("name", SHOPS)
+def test_a_change_of_style_and_engine_is_proposed_wholly_and_rightly(
+    name: str, source: str, target: str, seed: int
+) -> None:
+    style = random.Random(seed).choice(list(renaming.STYLES))
+    for score in renaming.score(*_between(name, source, target, style)):
+        assert (style, score.wrong, score.missing) == (style, (), ())
+
+
+def _from_mariadb(kind: str, engine: str, wanted: str, labels: tuple[str, ...] = ()) -> ColumnMatch:
+    """A MariaDB column of one type that meets a column of another, nullable."""
+    own = ("a", "b") if kind.startswith("enum") else ()
+    column = Column("c", kind, labels=own, collation="utf8mb4_bin" if own or "char" in kind or "text" in kind else "")
+    old = as_source(Table("shop", "t", (Column("id", "int(11)", False), column), ("id",)))
+    new = Table("x", "t", (Column("id", "int", False), Column("c", wanted, labels=labels)), ("id",))
+    (match,) = propose([old], [new], ways=_ways([old], "mariadb", engine)).matches
+    (found,) = [column for column in match.columns if column.target == "c"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "wanted", "expression"),
+    [
+        ("bigint(20) unsigned", "postgresql", "bigint", "cast(c as bigint)"),
+        ("bigint(20) unsigned", "postgresql", "numeric(20,0)", "c"),
+        ("int(10) unsigned", "postgresql", "integer", "cast(c as integer)"),
+        ("int(10) unsigned", "postgresql", "bigint", "c"),
+        ("tinyint(1)", "postgresql", "boolean", "cast(cast(c as text) as boolean)"),
+        ("tinyint(1)", "postgresql", "smallint", "c"),
+        ("bit(1)", "postgresql", "boolean", "c"),
+        ("char(2)", "postgresql", "character(2)", "cast(c as character(2))"),
+        ("enum('a','b')", "postgresql", "text", "c"),
+        ("tinyint(1)", "mariadb", "tinyint(1)", "cast(c as signed)"),
+        ("bigint(20) unsigned", "mariadb", "bigint(20) unsigned", "cast(c as unsigned)"),
+        ("binary(16)", "mariadb", "binary(16)", "cast(c as binary(16))"),
+        ("timestamp", "mariadb", "timestamp", "cast(c as datetime)"),
+        ("enum('a','b')", "mariadb", "varchar(9)", "cast(c as char(9))"),
+        ("decimal(10,2)", "sqlite", "DECIMAL(10,2)", "c"),
+        ("bigint(20) unsigned", "sqlite", "TEXT", "c"),
+        ("tinyint(1)", "sqlite", "BOOLEAN", "c"),
+    ],
+)
+def test_what_mariadb_calls_otherwise_loses_nothing(kind: str, engine: str, wanted: str, expression: str) -> None:
+    found = _from_mariadb(kind, engine, wanted)
+    assert (found.expression, found.live, found.note) == (expression, True, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "engine", "wanted", "said"),
+    [
+        ("int(11)", "postgresql", "boolean", "is every number but 0 true?"),
+        ("int(10) unsigned", "postgresql", "smallint", "int(10) unsigned holds numbers that smallint does not"),
+        ("datetime", "postgresql", "timestamp with time zone", "which time zone are its values of?"),
+        ("json", "postgresql", "jsonb", "jsonb does not keep the order of keys, nor one that is there twice"),
+        ("text", "mariadb", "tinytext", "it cuts longer values: are there any?"),
+        ("set('a','b')", "mariadb", "set('a','b')", "is not made of a value of another kind"),
+        ("bigint(20) unsigned", "sqlite", "INTEGER", "unsigned holds numbers that INTEGER does not"),
+        ("decimal(18,4)", "sqlite", "DECIMAL(18,4)", "declare the column TEXT: this one makes 1.1 of '1.10'"),
+        ("json", "sqlite", "JSON", "declare the column TEXT: this one makes 1.1 of '1.10'"),
+    ],
+)
+def test_what_another_engine_would_change_is_a_decision(kind: str, engine: str, wanted: str, said: str) -> None:
+    found = _from_mariadb(kind, engine, wanted)
+    assert not found.live
+    assert said in found.note
 
 
 Change = Callable[[Moved, random.Random], Moved]

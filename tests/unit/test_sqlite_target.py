@@ -148,6 +148,7 @@ def test_the_catalogue(place: SqlitePlace) -> None:
         (("name",), False), (("parent", "d"), False), (("d",), True),
     }  # fmt: skip
     assert odd.foreign_keys == ("0 to parent",)
+    assert [key.full_name for key in odd.references] == ["main.parent"]
     strict = target.tables([("main", "S")])["main.S"]
     assert (strict.key, [c.type for c in strict.columns]) == (("b", "a"), ["TEXT", "ANY"])
     assert [c.nullable for c in strict.columns] == [False, False]

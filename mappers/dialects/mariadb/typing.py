@@ -43,6 +43,13 @@ class MariaTyping:
             return _text_hint(text, source, target)
         return _hint(text, target)
 
+    def cast(self, text: str, wanted: str) -> str:
+        """The expression `text` cast to the column's type, or to the nearest to it; as it is where there is none."""
+        target = read(wanted)
+        if target is None or target.name in _UNCAST:
+            return text
+        return f"cast({text} as {_cast(target)[0]})"
+
 
 def _family(node: Node) -> str:
     """Constants of one kind, and casts to one kind, stay what they are when one of them is chosen."""
@@ -111,20 +118,30 @@ def _text_hint(text: str, source: Type, target: Type) -> str:
 
 
 def _hint(text: str, target: Type) -> str:
-    numbers = f"({', '.join(map(str, target.numbers))})" if any(target.numbers) else ""
-    name, sign = target.name, "unsigned" if target.unsigned else "signed"
+    name, (cast, remark) = target.name, _cast(target)
     if name in _ROOM:
         longer = "longtext" if name != "tinytext" else "text"
-        return f"ALTER TABLE … MODIFY the column to {longer}, or write cast({text} as char({_ROOM[name]})), which cuts"
+        return f"ALTER TABLE … MODIFY the column to {longer}, or write cast({text} as {cast}), which cuts"
     if name == "enum":
         return f"write case {text} when 'x' then 'x' … end, with the column's own labels"
     if name in ("year", "set", "geometry"):
         return "no expression makes one: change the column's type, or leave it out"
-    if name in ("float", "double") and numbers:
+    if name in ("float", "double") and target.numbers:
         return f"ALTER TABLE … MODIFY the column to {name}: with digits it rounds"
-    cast, remark = _CASTS.get(name, (name + numbers, ""))
-    return f"write cast({text} as {cast.format(numbers=numbers, sign=sign)}){remark}"
+    return f"write cast({text} as {cast}){remark}"
 
+
+def _cast(target: Type) -> tuple[str, str]:
+    """The type to cast to, and what is to be known of it."""
+    numbers = f"({', '.join(map(str, target.numbers))})" if any(target.numbers) else ""
+    if target.name in _ROOM:
+        return f"char({_ROOM[target.name]})", ", which cuts longer values"
+    cast, remark = _CASTS.get(target.name, (target.name + numbers, ""))
+    return cast.format(numbers=numbers, sign="unsigned" if target.unsigned else "signed"), remark
+
+
+_UNCAST = ("enum", "year", "set", "geometry")
+"""No cast makes one."""
 
 _CASTS = {
     **dict.fromkeys((*BITS, "bit"), ("{sign}", ", which rounds")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from mappers.names import fold, words
@@ -9,6 +10,8 @@ from mappers.tree import Node
 
 _OF_MARIADB = words("varchar char tinytext mediumtext longtext")
 """Texts of a MariaDB source; PostgreSQL's own char, which is padded, is called character."""
+_WHOLE = re.compile(r"numeric\(\d+,0\)")
+"""Whole numbers: what bigint cannot hold of them is refused, and never another's value."""
 _WIDE_INTEGERS = frozenset(("bigint", "int8"))
 _TEXTS = frozenset(("text", "varchar", "character varying"))
 _INTEGERS = frozenset(("smallint", "integer", "bigint", "tinyint", "mediumint", "int"))
@@ -52,7 +55,9 @@ def _keeps(cast: Node, types: Mapping[str, str]) -> bool:
     of = _base(types.get(inner.name, "")) if _is(inner, "Column") else "text"
     if target in _TEXTS:
         return of in _EXACT_AS_TEXT or of.startswith(("numeric", "decimal", "timestamp", "datetime"))
-    return (target in _WIDE_INTEGERS and of in _INTEGERS) or target == of
+    if target in _WIDE_INTEGERS:
+        return of in _INTEGERS or (_is(inner, "Column") and _WHOLE.fullmatch(types.get(inner.name, "")) is not None)
+    return target == of
 
 
 def _base(type_name: str) -> str:

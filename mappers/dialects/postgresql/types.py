@@ -52,7 +52,11 @@ class PostgresTyping:
     def hint(self, text: str, made: str, wanted: str) -> str:
         """The cast to write."""
         cuts = ", which cuts longer values" if wanted.startswith("character") else ""
-        return f"write cast({text} as {wanted}){cuts}"
+        return f"write {self.cast(text, wanted)}{cuts}"
+
+    def cast(self, text: str, wanted: str) -> str:
+        """The expression `text` cast to the column's own type."""
+        return f"cast({text} as {wanted})"
 
 
 def _read(spelling: str) -> _Type | None:

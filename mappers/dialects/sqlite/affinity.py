@@ -105,6 +105,13 @@ class SqliteTyping:
             f"declare the column TEXT: this one makes 1.1 of '1.10'; or write cast({text} as numeric), if that is meant"
         )
 
+    def cast(self, text: str, wanted: str) -> str:
+        """The expression `text` in the column's own class; bytes for a BLOB."""
+        kept = affinity(wanted)
+        if kept is not Affinity.NONE:
+            return f"cast({text} as {kept.value.lower()})"
+        return f"cast({text} as blob)" if is_blob(wanted) else text
+
 
 def _short(digits: int, scale: int) -> bool:
     """A decimal number that a binary one holds, and gives back digit for digit."""
