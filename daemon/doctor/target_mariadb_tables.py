@@ -42,7 +42,7 @@ def _collations(case: Case) -> Verdict:
         unique = {c: i for i in _indexes(case, entry.target) if i.unique for c in i.columns}
         for name, index in unique.items():
             column = entry.target.column(name)
-            if not column.collation or column.collation_c:
+            if not column.collation or column.collation_c or column.labels:
                 continue
             plain = column.type.partition(" character set ")[0]
             mend = alter(entry.target, f"MODIFY {ticked(name)} {plain} CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")

@@ -39,7 +39,7 @@ class Extras:
         followed by its delete.
         """
         removed = 0
-        with self._target.begin(one_snapshot=True) as transaction:
+        with self._target.begin(one_snapshot=True, reading=True) as transaction:
             extras.begin(transaction)
             with self._source.reading(mapped.table) as reading:
                 extras.stage_keys(transaction, mapped, reading.keys(mapped.table, mapped.form, None, self._batch))

@@ -96,7 +96,7 @@ def verified_while_it_streams(moving: Pipeline, daemon: Daemon) -> None:
         "UPDATE kinds SET v = 'V' WHERE id = 1",
         "DELETE FROM kinds WHERE id = 3",
         "INSERT INTO kinds (id) VALUES (77)",
-        "UPDATE settings SET name = 'name 4' WHERE name = 'Name 4'",
+        "UPDATE settings SET name = 'name 4' LIMIT 1",
     )
     found = moving.call("verify", "--output", "json", "--table", "public.kinds", daemon=daemon)
     assert found.code == 4, found.said

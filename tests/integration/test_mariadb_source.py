@@ -206,7 +206,8 @@ def fill(site: MariadbSite, dice: random.Random) -> None:
     site.run(SOURCE)
     connection = site.connect()
     cursor = connection.cursor()
-    while cursor.lastrowid is None or int(cursor.lastrowid or 0) < ROWS:
+    insert_people(cursor, dice)
+    while int(cursor.lastrowid) < ROWS:
         insert_people(cursor, dice)
     for _ in range(1_500):
         things(cursor, dice)

@@ -106,7 +106,7 @@ def verified_while_it_streams(moving: Pipeline, daemon: Daemon) -> None:
             "UPDATE kinds SET n = '1.51' WHERE id = 1",
             "DELETE FROM kinds WHERE id = 3",
             "INSERT INTO kinds (id) VALUES (77)",
-            "UPDATE settings SET name = 'name 4' WHERE name = 'Name 4'",
+            "UPDATE settings SET name = 'name 4' WHERE (owner, name) = (SELECT owner, name FROM settings LIMIT 1)",
         ):
             assert target.execute(statement).rowcount == 1, statement
     found = moving.call("verify", "--output", "json", "--table", "public.kinds", daemon=daemon)
