@@ -154,7 +154,7 @@ def filling(rows: int) -> str:
             {big} FROM generate_series(1, {rows // 2}) i;
         INSERT INTO prefs SELECT 'tenant-' || i % 40, 'Name ' || i, CASE i % 9 WHEN 0 THEN '' WHEN 1 THEN NULL
             ELSE 'v' || i END, i / 8.0 FROM generate_series(1, {rows // 4}) i;
-        INSERT INTO docs SELECT md5('doc ' || i)::uuid, 'Doc ' || i, {big}, i / 7.0::float8
+        INSERT INTO docs SELECT overlay(md5('doc ' || i) placing '4' from 13)::uuid, 'Doc ' || i, {big}, i / 7.0::float8
             FROM generate_series(1, {rows * 3 // 20}) i;
         INSERT INTO seats SELECT ('{{upper,middle,lower}}'::zone[])[i % 3 + 1], i / 3, 'L' || i,
             nullif('holder ' || i, 'holder 5') FROM generate_series(3, {rows // 10} + 2) i;
@@ -245,7 +245,8 @@ class Writer:
     def doc(self) -> uuid.UUID:
         """The key of a document that may be there."""
         number = self.number(self._rows * 33 // 200)
-        return uuid.UUID(hex=_md5(f"doc {number}"))
+        digits = _md5(f"doc {number}")
+        return uuid.UUID(hex=f"{digits[:12]}4{digits[13:]}")
 
     def seats(self, count: int) -> list[tuple[str, int]]:
         """Keys of seats, all different."""

@@ -126,7 +126,8 @@ QUESTIONS = (
     ),
     Question(
         "kinds",
-        """SELECT id, i2, i8, f4::float8, f8, CASE WHEN n <> 'NaN' THEN trim_scale(n) ELSE n END, money, b::int, t,
+        """SELECT id, i2, i8, replace(f4::float8::text, 'e+', 'e'), replace(f8::text, 'e+', 'e'),
+                  CASE WHEN n <> 'NaN' THEN trim_scale(n) ELSE n END, money, b::int, t,
                   trim(trailing from c), v, u, to_char(d, 'YYYY-MM-DD'), to_char(h, 'HH24:MI:SS.US'),
                   CASE h3 WHEN '24:00' THEN '24:00:00.000' ELSE to_char(h3, 'HH24:MI:SS.MS') END,
                   to_char(at, 'YYYY-MM-DD HH24:MI:SS.US'), to_char(at3, 'YYYY-MM-DD HH24:MI:SS.MS'),
