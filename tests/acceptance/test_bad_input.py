@@ -125,8 +125,7 @@ def test_every_problem_of_the_file_is_told_at_once_with_its_place(tmp_path: Path
     expected = [
         "1:11: pipeline: wrong value",
         "2:72: source.sslmode: unknown key",
-        "3:16: target.kind: wrong value (expected 'postgresql')",
-        "3:29: target.url: wrong value (expected postgresql://",
+        "3:16: target.kind: wrong value (expected 'postgresql', 'mariadb', 'mysql' or 'sqlite')",
         "4:1: kafka.bootstrap_servers: missing",
         "5:3: kafka.bootstrap_server: unknown key; did you mean bootstrap_servers?",
         "6:15: kafka.partitions: wrong value (expected an integer)",
